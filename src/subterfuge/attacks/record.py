@@ -1,0 +1,61 @@
+"""What is said of one attacked file: the JSON beside it and the section on the page."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Record:
+    """One attacked file, judged as written and read back from disk.
+
+    Attributes
+    ----------
+    input, output : str
+        Paths of the original and of the adversarial file.
+    victim, attack : str
+        Their names.
+    target : str
+        The label wanted, or ``not-<label>`` where any other label would do.
+    success : bool
+        Whether the victim's own prediction on the written file, read back, is what was wanted.
+    predicted_before, predicted_after : str
+        Labels heard in the original and in the adversarial file.
+    probabilities_before, probabilities_after : dict of label to float, or None
+    snr_db : float
+        Signal-to-noise ratio of the two files as they are on disk, over all channels, in dB.
+    audibility : dict
+        Measures of how well a listener could tell.
+    queries : dict
+        ``forward`` and ``backward``: waveforms through the victim.
+    seconds : float
+        Wall time that this file took.
+    seed : int
+    version : str
+        Of subterfuge.
+    notes : list of str
+        Anything a reader must know: a container that had to change, an interrupted search.
+    """
+
+    input: str
+    output: str
+    victim: str
+    attack: str
+    target: str
+    success: bool
+    predicted_before: str
+    predicted_after: str
+    probabilities_before: dict[str, float] | None
+    probabilities_after: dict[str, float] | None
+    snr_db: float
+    audibility: dict[str, float]
+    queries: dict[str, int]
+    seconds: float
+    seed: int
+    version: str
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as plain JSON types."""
+        return asdict(self)

@@ -1,0 +1,193 @@
+"""The book-keeping that every attack shares: asking the victim, the best so far, queries, the trace."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+import torch
+from torch import Tensor
+
+from subterfuge.attacks.outcome import Outcome, Queries
+from subterfuge.criteria import Criterion, Goal
+from subterfuge.errors import SubterfugeError
+from subterfuge.victims.victim import Hearing, Victim
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What an onlooker may do with a running attack.
+
+    Attributes
+    ----------
+    budget : int or None
+        Queries (forward) that a row may spend; the attack ends, with its best so far, when it is spent.
+    report : callable or None
+        Called after each query with ``(queries so far, best distance of each row)``.
+    """
+
+    budget: int | None = None
+    report: Callable[[int, Tensor], None] | None = None
+
+
+class BudgetSpent(Exception):
+    """Raised by a search whose budget is spent; ends the ``with`` block that it runs in."""
+
+
+class Search:
+    """Everything an attack asks of a victim goes through here, so that no attack can miscount or forget.
+
+    Use as a context: a spent budget or Ctrl-C ends the block quietly, and :meth:`outcome` still holds the
+    best found so far.
+
+    Parameters
+    ----------
+    victim : Victim
+    y : Tensor, shape (batch, samples)
+        The clean clips, in [-1, 1].
+    criterion : Criterion
+    norm : float
+        2 or ``inf``: how distance is measured.
+    watch : Watch, optional
+    chunk : int
+        Rows that go through the victim at once; small chunks are faster (fewer page faults).
+    gradients : bool
+        Whether the attack will ask for gradients; the victim must then be differentiable.
+
+    Raises
+    ------
+    SubterfugeError
+        If gradients are needed of a victim that has none, or ``y`` is not a finite batch of waveforms.
+    """
+
+    def __init__(
+        self,
+        victim: Victim,
+        y: Tensor,
+        criterion: Criterion,
+        *,
+        norm: float = 2.0,
+        watch: Watch | None = None,
+        chunk: int = 8,
+        gradients: bool = True,
+    ) -> None:
+        if y.ndim != 2:
+            raise SubterfugeError(f"attack: got audio of shape {tuple(y.shape)}, expected (batch, samples)")
+        if not bool(torch.isfinite(y).all()):
+            raise SubterfugeError("attack: the audio holds NaN or infinite samples, expected finite ones")
+        if gradients and not victim.differentiable:
+            raise SubterfugeError("attack: this one needs gradients, and the victim has none")
+        self.victim, self.y, self.norm, self.chunk = victim, y, norm, chunk
+        self.watch = watch or Watch()
+        self.goal: Goal = criterion.bind(victim, y)
+        n = len(y)
+        self.best = y.clone()
+        self.best_distance = torch.full((n,), math.inf, dtype=y.dtype, device=y.device)
+        self.success = torch.zeros(n, dtype=torch.bool, device=y.device)
+        self.forward_queries = torch.zeros(n, dtype=torch.int64, device=y.device)
+        self.backward_queries = torch.zeros(n, dtype=torch.int64, device=y.device)
+        self.interrupted = False
+        self._nearest_margin = torch.full((n,), -math.inf, dtype=torch.float64, device=y.device)
+        self._nearest = y.clone()
+        self._trace: list[tuple[Tensor, Tensor]] = []
+
+    def __enter__(self) -> Search:
+        """Start the search."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> bool:
+        """End it quietly on a spent budget or Ctrl-C, keeping what was found."""
+        if kind is not None and issubclass(kind, (BudgetSpent, KeyboardInterrupt)):
+            self.interrupted = issubclass(kind, KeyboardInterrupt) or self.interrupted
+            return True
+        return False
+
+    @property
+    def distance_to(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Row-wise distance in this search's norm: ``distance_to(x, rows)``."""
+        return lambda x, rows: torch.linalg.vector_norm(x - self.y[rows], self.norm, dim=1)
+
+    def look(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """One forward query a row.
+
+        Parameters
+        ----------
+        x : Tensor, shape (rows, samples)
+            Candidates; clamp them to [-1, 1] first.
+        rows : Tensor of int64, optional
+            Which rows of the batch they belong to; all of them by default.
+
+        Returns
+        -------
+        margin : Tensor, shape (rows,)
+        reached : Tensor of bool, shape (rows,)
+        """
+        margin, reached, _ = self._ask(x, rows, gradient=False)
+        return margin, reached
+
+    def climb(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """One forward and one backward query a row: margin, reached, and the margin's gradient.
+
+        Shapes as in :meth:`look`; the gradient has the shape of ``x``.
+        """
+        margin, reached, gradient = self._ask(x, rows, gradient=True)
+        assert gradient is not None
+        return margin, reached, gradient
+
+    def outcome(self) -> Outcome:
+        """The best found so far, as the attack's result."""
+        audio = torch.where(self.success[:, None], self.best, self._nearest)
+        distance = torch.linalg.vector_norm(audio - self.y, self.norm, dim=1)
+        queries = Queries(self.forward_queries.clone(), self.backward_queries.clone())
+        return Outcome(audio, self.success.clone(), distance, queries, self._traces(), self.interrupted)
+
+    def _traces(self) -> Tensor:
+        """One row a problem, one column a query of that row; the last value carried to the right."""
+        width = int(self.forward_queries.max()) if len(self.y) else 0
+        trace = torch.full((len(self.y), width), math.inf, dtype=self.y.dtype, device=self.y.device)
+        asked = torch.zeros(len(self.y), dtype=torch.int64, device=self.y.device)
+        for rows, distance in self._trace:
+            trace[rows, asked[rows]] = distance
+            asked[rows] += 1
+        return trace.cummin(1).values if width else trace
+
+    def _ask(self, x: Tensor, rows: Tensor | None, *, gradient: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+        everyone = torch.arange(len(self.y), device=self.y.device)
+        rows = everyone if rows is None else rows
+        if self.watch.budget is not None and bool((self.forward_queries[rows] >= self.watch.budget).any()):
+            raise BudgetSpent
+        margins, reached, gradients = [], [], []
+        for part, index in zip(torch.split(x, self.chunk), torch.split(rows, self.chunk), strict=True):
+            goal = self.goal.rows(index)
+            with torch.set_grad_enabled(gradient):
+                part = part.detach().requires_grad_(gradient)
+                hearing: Hearing = self.victim.hear(part, probabilities=goal.needs_probabilities)
+                margin = goal.margin(hearing)
+                if gradient:
+                    (g,) = torch.autograd.grad(margin.sum(), part)
+                    gradients.append(torch.nan_to_num(g))
+            margins.append(margin.detach())
+            reached.append(goal.reached(hearing))
+        self.forward_queries[rows] += 1
+        if gradient:
+            self.backward_queries[rows] += 1
+        margin, done = torch.cat(margins), torch.cat(reached)
+        self._keep(x.detach(), rows, margin, done)
+        return margin, done, torch.cat(gradients) if gradient else None
+
+    def _keep(self, x: Tensor, rows: Tensor, margin: Tensor, reached: Tensor) -> None:
+        distance = self.distance_to(x, rows)
+        better = reached & (distance < self.best_distance[rows])
+        self.best[rows[better]] = x[better]
+        self.best_distance[rows[better]] = distance[better]
+        self.success[rows[better]] = True
+        nearer = margin.double() > self._nearest_margin[rows]
+        self._nearest[rows[nearer]] = x[nearer]
+        self._nearest_margin[rows[nearer]] = margin[nearer].double()
+        self._trace.append((rows, self.best_distance[rows]))
+        if self.watch.report is not None:
+            self.watch.report(len(self._trace), self.best_distance)

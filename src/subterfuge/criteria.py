@@ -1,0 +1,130 @@
+"""What counts as success: a target, a target with a confidence, or anything but what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from subterfuge.errors import SubterfugeError
+from subterfuge.labels import index_of
+from subterfuge.victims.victim import Hearing, Victim
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A criterion bound to a victim and a batch: one label a row, to be reached or to be left.
+
+    Attributes
+    ----------
+    label : Tensor of int64, shape (batch,)
+        The label to reach (``away`` false) or to leave (``away`` true).
+    away : bool
+        Whether the goal is any other label.
+    confidence : float or None
+        The least probability of the label that counts, in (0, 1); only with ``away`` false.
+    """
+
+    label: Tensor
+    away: bool = False
+    confidence: float | None = None
+
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether hearings must carry probabilities."""
+        return self.confidence is not None
+
+    def rows(self, index: Tensor) -> Goal:
+        """The same goal for some rows of the batch."""
+        return Goal(self.label[index], self.away, self.confidence)
+
+    def margin(self, hearing: Hearing) -> Tensor:
+        """How far inside the goal each row is, shape (batch,); positive means reached, differentiable.
+
+        The label's score less the best other's (negated when away). With a confidence, the smaller
+        of that and the log-odds by which the probability exceeds it.
+        """
+        margin = self.score_margin(hearing.scores)
+        if self.confidence is None:
+            return margin
+        assert hearing.probabilities is not None, "a goal with a confidence needs probabilities"
+        p = hearing.probabilities.gather(1, self.label[:, None].to(hearing.probabilities.device))[:, 0]
+        wanted = torch.logit(torch.as_tensor(self.confidence, dtype=p.dtype, device=p.device))
+        return torch.minimum(margin, torch.logit(p, eps=1e-12) - wanted)
+
+    def score_margin(self, scores: Tensor) -> Tensor:
+        """The label's score less the best other's, shape (batch,), negated when away."""
+        label = self.label.to(scores.device)[:, None]
+        own = scores.gather(1, label)[:, 0]
+        other = scores.scatter(1, label, -torch.inf).amax(1)
+        return other - own if self.away else own - other
+
+    def reached(self, hearing: Hearing) -> Tensor:
+        """Whether each row satisfies the goal by the victim's own prediction, bool, shape (batch,)."""
+        same = hearing.predicted == self.label.to(hearing.predicted.device)
+        if self.away:
+            return ~same
+        if self.confidence is None:
+            return same
+        assert hearing.probabilities is not None, "a goal with a confidence needs probabilities"
+        label = self.label.to(hearing.probabilities.device)[:, None]
+        return same & (hearing.probabilities.gather(1, label)[:, 0] >= self.confidence)
+
+
+@dataclass(frozen=True)
+class Targeted:
+    """Success is being heard as ``label``, with at least ``confidence`` where one is given.
+
+    Parameters
+    ----------
+    label : str, int, or a sequence or Tensor of int
+        A label by code, full name or unique prefix, an index, or one index a row.
+    confidence : float, optional
+        Least probability of the label, strictly between 0 and 1.
+
+    Examples
+    --------
+    >>> Targeted("tru").confidence is None
+    True
+    """
+
+    label: str | int | Sequence[int] | Tensor
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the confidence as soon as it is named."""
+        if self.confidence is not None and not 0 < self.confidence < 1:
+            raise SubterfugeError(f"confidence: got {self.confidence}, expected a number between 0 and 1")
+
+    def bind(self, victim: Victim, y: Tensor) -> Goal:
+        """The goal for a batch ``y``, shape (batch, samples).
+
+        Raises
+        ------
+        SubterfugeError
+            If the label is unknown, or a confidence is asked of a victim without probabilities.
+        """
+        if isinstance(self.label, str):
+            label = torch.full((len(y),), index_of(self.label, victim.labels))
+        else:
+            label = torch.as_tensor(self.label, dtype=torch.int64).expand(len(y)).clone()
+            if bool(((label < 0) | (label >= len(victim.labels))).any()):
+                raise SubterfugeError(f"label: got {label.tolist()}, expected 0 to {len(victim.labels) - 1}")
+        return Goal(label.to(y.device), confidence=self.confidence)
+
+
+@dataclass(frozen=True)
+class Untargeted:
+    """Success is being heard as anything but what the clean clip is heard as (or but ``label``)."""
+
+    label: str | int | Sequence[int] | Tensor | None = None
+
+    def bind(self, victim: Victim, y: Tensor) -> Goal:
+        """The goal for a batch ``y``, shape (batch, samples); asks the victim once if no label is given."""
+        label = victim.predict(y) if self.label is None else Targeted(self.label).bind(victim, y).label
+        return Goal(label.to(y.device), away=True)
+
+
+Criterion = Targeted | Untargeted

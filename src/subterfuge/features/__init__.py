@@ -1,0 +1,1 @@
+"""librosa's features in torch: exact values, useful gradients."""

@@ -1,0 +1,1 @@
+"""Fitting and honestly measuring victims."""

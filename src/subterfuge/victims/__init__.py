@@ -1,0 +1,1 @@
+"""Classifiers under attack: one file a kind; `store` loads and saves them."""

@@ -1,0 +1,115 @@
+"""What a victim is: a classifier under attack, waveform in, one score per label out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What a victim makes of a batch of waveforms, all of it from one forward pass.
+
+    Attributes
+    ----------
+    scores : Tensor, shape (batch, labels)
+        What an attack climbs; differentiable where the victim is.
+    predicted : Tensor of int64, shape (batch,)
+        **The truth**: the index of the label that the victim's own ``predict`` gives. It need not be
+        the argmax of the scores, still less of the probabilities (an SVC votes).
+    probabilities : Tensor, shape (batch, labels), or None
+        Only where they were asked for and the victim has them; differentiable where the victim is.
+    """
+
+    scores: Tensor
+    predicted: Tensor
+    probabilities: Tensor | None = None
+
+
+@runtime_checkable
+class Victim(Protocol):
+    """A classifier under attack. Waveforms are mono float32 in [-1, 1] at ``sample_rate``.
+
+    Rows of a batch never influence each other. ``scores`` has the zero-sum meaning that the
+    predicted label's score is the largest wherever the victim can say so exactly.
+    """
+
+    labels: tuple[str, ...]
+    sample_rate: int
+    differentiable: bool
+
+    def hear(self, y: Tensor, *, probabilities: bool = False) -> Hearing:
+        """Everything from one forward pass of ``y``, shape (batch, samples)."""
+        ...
+
+    def scores(self, y: Tensor) -> Tensor:
+        """One score per label, shape (batch, labels)."""
+        ...
+
+    def predict(self, y: Tensor) -> Tensor:
+        """Index of the label heard, int64, shape (batch,)."""
+        ...
+
+    def probabilities(self, y: Tensor) -> Tensor | None:
+        """Reported probabilities, shape (batch, labels), or None where the victim has none."""
+        ...
+
+    def guide(self, y: Tensor) -> Tensor:
+        """A stand-in for ``scores`` with a useful gradient everywhere, shape (batch, labels).
+
+        Used only to find the way to a label's region from where the scores are flat (far from every
+        support vector an RBF kernel underflows). Victims without such a thing return their scores.
+        """
+        ...
+
+    def verdict(self, y: Tensor) -> Hearing:
+        """The plain path, with the reported probabilities: what a published result is judged by.
+
+        ``y`` is what ``librosa.load(path, sr=victim.sample_rate)`` gives, shape (batch, samples). Where
+        the victim was converted from another library (scikit-learn on librosa features), this runs
+        that library's own code, not ours.
+        """
+        ...
+
+
+class TorchVictim(torch.nn.Module):
+    """What differentiable victims share: every view derives from :meth:`hear`; ``forward`` is ``scores``."""
+
+    labels: tuple[str, ...]
+    sample_rate: int
+    differentiable: bool = True
+
+    def hear(self, y: Tensor, *, probabilities: bool = False) -> Hearing:
+        """Everything from one forward pass of ``y``, shape (batch, samples); subclasses define it."""
+        raise NotImplementedError
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Same as :meth:`scores`, so that any library that drives torch modules can drive a victim."""
+        return self.hear(y).scores
+
+    def scores(self, y: Tensor) -> Tensor:
+        """One score per label, shape (batch, labels)."""
+        return self.hear(y).scores
+
+    @torch.no_grad()
+    def predict(self, y: Tensor) -> Tensor:
+        """Index of the label heard, int64, shape (batch,)."""
+        return self.hear(y).predicted
+
+    @torch.no_grad()
+    def probabilities(self, y: Tensor) -> Tensor | None:
+        """Reported probabilities, shape (batch, labels), or None where the victim has none."""
+        return self.hear(y, probabilities=True).probabilities
+
+    def guide(self, y: Tensor) -> Tensor:
+        """The scores themselves, unless a victim knows something smoother."""
+        return self.hear(y).scores
+
+    @torch.no_grad()
+    def verdict(self, y: Tensor) -> Hearing:
+        """The plain path; the forward pass itself unless another library's code is the truth."""
+        hearing = self.hear(y)
+        return Hearing(hearing.scores, hearing.predicted, self.probabilities(y))
