@@ -1,0 +1,287 @@
+"""What libsvm does after the kernel, in torch: votes among duels, their margins, coupled probabilities.
+
+Throughout, ``duels`` has shape (batch, K (K - 1) / 2): one decision value for every pair of classes i < j, in
+libsvm's order (0, 1), (0, 2), ..., (K - 2, K - 1); a positive one means that i beats j.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+# libsvm keeps every pairwise probability at least this far from 0 and 1.
+LEAST_PROBABILITY = 1e-7
+
+
+def pairs(classes: int) -> tuple[Tensor, Tensor]:
+    """First and second class of each duel, int64, shape (K (K - 1) / 2,) each.
+
+    Examples
+    --------
+    >>> [x.tolist() for x in pairs(3)]
+    [[0, 0, 1], [1, 2, 2]]
+    """
+    first, second = torch.triu_indices(classes, classes, offset=1)
+    return first, second
+
+
+@lru_cache(maxsize=32)
+def _spread(classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Where each entry of the (K, K) matrix of duels is found in the list of duels, and its sign."""
+    first, second = pairs(classes)
+    where = torch.zeros(classes, classes, dtype=torch.int64)
+    sign = torch.zeros(classes, classes, dtype=torch.float64)
+    where[first, second] = where[second, first] = torch.arange(len(first))
+    sign[first, second], sign[second, first] = 1.0, -1.0
+    return where.flatten().to(device), sign.flatten().to(device)
+
+
+def duel_matrix(duels: Tensor, classes: int) -> Tensor:
+    """The duels as antisymmetric matrices, shape (batch, K, K): entry (i, j) positive where i beats j."""
+    where, sign = _spread(classes, duels.device)
+    return (duels[:, where] * sign.to(duels.dtype)).view(-1, classes, classes)
+
+
+@lru_cache(maxsize=32)
+def _ballot(classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Votes = (duel > 0) @ gains + base: what each class has when it loses all as first, and what changes."""
+    first, second = pairs(classes)
+    one = torch.eye(classes)
+    return (one[first] - one[second]).to(device), one[second].sum(0).to(device)
+
+
+def votes(duels: Tensor, classes: int) -> Tensor:
+    """Duels won by each class, float32, shape (batch, K); a duel at exactly zero goes to the second class."""
+    gains, base = _ballot(classes, duels.device)
+    return torch.addmm(base, (duels > 0).to(gains.dtype), gains)
+
+
+def vote(duels: Tensor, classes: int) -> Tensor:
+    """libsvm's prediction: most duels won, ties to the lower index; int64, shape (batch,)."""
+    return votes(duels, classes).argmax(1)
+
+
+@lru_cache(maxsize=32)
+def _margin_table(classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Which sorted duel each condition of a win looks at, and its sign; shapes (K, K - 1, K), flattened.
+
+    Entry (t, m, j) is the condition on class j for t to win with at least ``m + 1`` votes.
+    """
+    t, m, j = torch.meshgrid(
+        torch.arange(classes), torch.arange(classes - 1), torch.arange(classes), indexing="ij"
+    )
+    rank = torch.where(j > t, m + 1, m)
+    index = j * classes + rank
+    sign = torch.where(j == t, 1.0, -1.0).to(torch.float64)
+    return index.flatten().to(device), sign.flatten().to(device)
+
+
+def vote_margins(duels: Tensor, classes: int) -> Tensor:
+    """How far each class is inside (positive) or outside the region where the vote elects it.
+
+    Class t wins with at least m votes just if its m-th best duel is won and no rival reaches the votes
+    that would beat it: at most m for those after it (ties go to the lower index), at most m - 1 for those
+    before it. "j has at most q votes" is the same as "its (q + 1)-th best duel is lost". The margin is the
+    best m's worst condition, so every margin is one signed duel, and the gradient is that duel's.
+
+    Parameters
+    ----------
+    duels : Tensor, shape (batch, K (K - 1) / 2)
+    classes : int
+        K, at least 2.
+
+    Returns
+    -------
+    Tensor, shape (batch, K)
+        In the units of the decision function. Off the boundaries exactly one is positive, the winner's.
+
+    Examples
+    --------
+    >>> vote_margins(torch.tensor([[1.0, 2.0, 0.5]]), 3)  # 0 beats 1 and 2, 1 beats 2
+    tensor([[ 1.0000, -1.0000, -2.0000]])
+    """
+    if classes == 2:
+        return torch.cat([duels, -duels], 1)
+    with torch.no_grad():
+        matrix = duel_matrix(duels, classes)
+        matrix.diagonal(dim1=1, dim2=2).fill_(-torch.inf)
+        best, rival = matrix.sort(dim=2, descending=True)
+        index, sign = _margin_table(classes, duels.device)
+        shape = (len(duels), classes, classes - 1, classes)
+        conditions = (best.flatten(1)[:, index] * sign.to(duels.dtype)).view(shape)
+        worst, binding = conditions.min(3)
+        chosen = worst.argmax(2, keepdim=True)
+        binding = binding.gather(2, chosen)[:, :, 0]
+        rank = chosen[:, :, 0]
+        label = torch.arange(classes, device=duels.device)
+        rank = rank + (binding > label)
+        partner = rival.flatten(1).gather(1, binding * classes + rank)
+        own = binding == label
+        entry = torch.where(own, label * classes + partner, partner * classes + binding)
+        where, signs = _spread(classes, duels.device)
+    return duels.gather(1, where[entry]) * signs[entry].to(duels.dtype)
+
+
+def confidences(duels: Tensor, classes: int) -> Tensor:
+    """Sum of each class's duels, shape (batch, K); what scikit-learn breaks ties by."""
+    gains, _ = _ballot(classes, duels.device)
+    return duels @ gains.to(duels.dtype)
+
+
+def ovr_decision(duels: Tensor, classes: int, *, smooth: bool = False) -> Tensor:
+    """scikit-learn's ``decision_function_shape="ovr"`` values: votes plus a fraction for the confidence.
+
+    Parameters
+    ----------
+    duels : Tensor, shape (batch, K (K - 1) / 2)
+    classes : int
+    smooth : bool
+        Give the votes, whose true gradient is zero, that of ``d / (1 + |d|) / 2``: an attack then sees
+        which duels are close to turning. Values are the same.
+
+    Returns
+    -------
+    Tensor, shape (batch, K)
+    """
+    gains, base = _ballot(classes, duels.device)
+    gains = gains.to(duels.dtype)
+    won = (duels >= 0).to(duels.dtype)
+    if smooth and duels.requires_grad:
+        soft = duels / (1 + duels.abs()) / 2
+        won = won + (soft - soft.detach())
+    total = duels @ gains
+    return won @ gains + base.to(duels.dtype) + total / (3 * (total.abs() + 1))
+
+
+def tie_break_margins(duels: Tensor, classes: int) -> Tensor:
+    """As :func:`vote_margins` where equal votes are decided by confidence (``break_ties=True``)."""
+    matrix = duel_matrix(duels, classes)
+    diagonal = torch.eye(classes, dtype=torch.bool, device=duels.device)
+    best = matrix.masked_fill(diagonal, -torch.inf).sort(dim=2, descending=True).values
+    confidence = confidences(duels, classes) / (classes - 1)
+    lead = confidence[:, :, None] - confidence[:, None, :]
+    # Axes (batch, t, m, j): fewer than m votes, or no more than m and less confidence.
+    fewer, equal = -best[:, None, :, :-1].mT, -best[:, None, :, 1:].mT
+    beaten = torch.maximum(fewer, torch.minimum(equal, lead[:, :, None, :]))
+    beaten = beaten.masked_fill(diagonal[:, None, :], torch.inf).amin(3)
+    return torch.minimum(best[:, :, :-1], beaten).amax(2)
+
+
+def pairwise_probabilities(duels: Tensor, a: Tensor, b: Tensor, classes: int) -> Tensor:
+    """Platt's sigmoid on each duel: r(i, j) = P(i | i or j), shape (batch, K, K), diagonal zero.
+
+    Platt (1999); clipped to [1e-7, 1 - 1e-7] as libsvm does.
+    """
+    r = torch.sigmoid(-(duels * a + b)).clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    first, second = pairs(classes)
+    matrix = r.new_zeros(len(r), classes, classes)
+    matrix[:, first, second] = r
+    matrix[:, second, first] = 1 - r
+    return matrix
+
+
+def coupling_matrix(r: Tensor) -> Tensor:
+    """Q of Wu, Lin and Weng (2004), eq. 20, from pairwise probabilities ``r``; shape (batch, K, K)."""
+    q = -r * r.mT
+    return q + torch.diag_embed(r.square().sum(1))
+
+
+def coupled(r: Tensor) -> Tensor:
+    """The probabilities that best explain the pairwise ones, solved exactly; differentiable.
+
+    Second method of Wu, Lin and Weng, "Probability estimates for multi-class classification by pairwise
+    coupling" (JMLR 5, 2004): minimise p' Q p with p summing to one. Since Q p is constant at the optimum,
+    p is (Q + e e')^-1 e, normalised.
+
+    Parameters
+    ----------
+    r : Tensor, shape (batch, K, K)
+        Pairwise probabilities, as :func:`pairwise_probabilities` gives them.
+
+    Returns
+    -------
+    Tensor, shape (batch, K)
+    """
+    x: Tensor = torch.linalg.solve(coupling_matrix(r) + 1, torch.ones_like(r[:, :, 0]))
+    return x / x.sum(1, keepdim=True)
+
+
+@torch.no_grad()
+def coupled_as_libsvm(r: Tensor) -> Tensor:
+    """The probabilities that libsvm reports: its own iteration, stopped as early as it stops.
+
+    Differs from :func:`coupled` by up to about 1e-3, since libsvm stops once no component of Q p is
+    further than 0.005 / K from p' Q p. Runs on the CPU.
+
+    Parameters
+    ----------
+    r : Tensor, shape (batch, K, K)
+
+    Returns
+    -------
+    Tensor, shape (batch, K), no gradient
+    """
+    q = coupling_matrix(r).cpu().numpy()
+    few = len(q) <= _FEW
+    p = np.array([_couple_one(x) for x in q.tolist()]).reshape(q.shape[:2]) if few else _couple_many(q)
+    return torch.from_numpy(p).to(r)
+
+
+# Up to this many rows plain Python beats numpy, whose every call costs a microsecond.
+_FEW = 4
+
+
+def _couple_one(q: list[list[float]]) -> list[float]:
+    """One row of the iteration, in plain Python.
+
+    p is kept unnormalised (``u``, with its sum), which saves the division of everything at each step.
+    """
+    k = len(q)
+    u, total = [1.0 / k] * k, 1.0
+    for _ in range(max(100, k)):
+        p = [x / total for x in u]
+        qp = [sum(map(float.__mul__, row, p)) for row in q]
+        energy = sum(map(float.__mul__, p, qp))
+        if max(abs(x - energy) for x in qp) < 0.005 / k:
+            break
+        u, total = p, 1.0
+        v, w = qp, energy
+        for t in range(k):
+            row = q[t]
+            step = (w / total - v[t]) / row[t]
+            u[t] += step
+            w += step * (step * row[t] + 2 * v[t])
+            total += step
+            v = [x + step * y for x, y in zip(v, row, strict=True)]
+    return [x / total for x in u]
+
+
+def _couple_many(q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Many rows of the iteration side by side; each leaves when it has stopped, none sees another."""
+    rows, k, _ = q.shape
+    result = np.full((k, rows), 1.0 / k)
+    busy = np.arange(rows)
+    # Classes first, so that each step works on contiguous numbers.
+    q = np.ascontiguousarray(q.transpose(1, 2, 0))
+    for _ in range(max(100, k)):
+        p = result[:, busy]
+        v = np.einsum("tjb,jb->tb", q, p)
+        w = np.einsum("tb,tb->b", p, v)
+        going = np.abs(v - w).max(0) >= 0.005 / k
+        if not going.all():
+            busy, p, v, w, q = busy[going], p[:, going], v[:, going], w[going], q[:, :, going]
+            if not len(busy):
+                break
+        total = np.ones(len(busy))
+        for t in range(k):
+            step = (w / total - v[t]) / q[t, t]
+            p[t] += step
+            w += step * (step * q[t, t] + 2 * v[t])
+            total += step
+            v += step * q[t]
+        result[:, busy] = p / total
+    return result.T
