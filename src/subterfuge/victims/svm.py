@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from subterfuge.victims.calibration import Calibration, calibration
 from subterfuge.victims.kernels import Machine, RbfMachine, machine
 from subterfuge.victims.preprocessing import SUPPORTED, steps
 from subterfuge.victims.victim import Hearing, TorchVictim
+
+if TYPE_CHECKING:
+    from subterfuge.victims.store import VictimInfo
 
 
 class SvmHead(torch.nn.Module):
@@ -199,16 +202,16 @@ def _unwrap(model: Any) -> tuple[list[tuple[str, Any]], Any, Any]:
             )
 
 
-Features = Callable[..., Tensor]
-
-
 @dataclass(frozen=True)
 class FeatureSet:
     """A named way from a waveform to a feature vector: in torch, and as the plain path takes it."""
 
-    torch: Features
+    torch: Callable[..., Tensor]
     plain: Callable[[NDArray[Any], float], NDArray[np.float64]]
-    size: int
+
+
+# How many numbers each named feature set gives.
+FEATURE_SIZES = {"librosa25": 25}
 
 
 def feature_set(name: str) -> FeatureSet:
@@ -219,12 +222,24 @@ def feature_set(name: str) -> FeatureSet:
     SubterfugeError
         If there are none of that name.
     """
-    if name == "librosa25":
-        from subterfuge.features.summary import librosa25
-        from subterfuge.victims.plain import librosa25_plain
+    check_features(name)
+    from subterfuge.features.summary import librosa25
+    from subterfuge.victims.plain import librosa25_plain
 
-        return FeatureSet(librosa25, librosa25_plain, 25)
-    raise SubterfugeError(f"features: got {name!r}, expected librosa25")
+    return FeatureSet(librosa25, librosa25_plain)
+
+
+def check_features(name: str) -> int:
+    """How many numbers the features of that name give.
+
+    Raises
+    ------
+    SubterfugeError
+        If there are none of that name.
+    """
+    if name not in FEATURE_SIZES:
+        raise SubterfugeError(f"features: got {name!r}, expected {' or '.join(FEATURE_SIZES)}")
+    return FEATURE_SIZES[name]
 
 
 class SvmVictim(TorchVictim):
@@ -248,6 +263,9 @@ class SvmVictim(TorchVictim):
         If the labels or the features do not fit the model.
     """
 
+    # What its folder says of it, where it was loaded from one.
+    info: VictimInfo | None = None
+
     def __init__(
         self,
         model: Any,
@@ -261,8 +279,8 @@ class SvmVictim(TorchVictim):
         self.model, self.name, self.feature_name = model, name, features
         self.labels, self.sample_rate = tuple(labels), int(sample_rate)
         self.head = svm_head(model)
+        check_fit(self.head, labels=self.labels, features=features)
         self.features = feature_set(features)
-        check_fit(self.head, labels=self.labels, feature_name=features, size=self.features.size)
         self._classes = np.asarray(model.classes_)
 
     def vector(self, y: Tensor) -> Tensor:
@@ -296,7 +314,7 @@ class SvmVictim(TorchVictim):
         )
 
 
-def check_fit(head: SvmHead, *, labels: Sequence[str], feature_name: str, size: int) -> None:
+def check_fit(head: SvmHead, *, labels: Sequence[str], features: str) -> None:
     """Check that labels and features are what a head was fitted on.
 
     Raises
@@ -304,6 +322,7 @@ def check_fit(head: SvmHead, *, labels: Sequence[str], feature_name: str, size: 
     SubterfugeError
         If they are not: as many distinct labels as classes, as many features as inputs.
     """
+    size = check_features(features)
     if len(labels) != head.classes:
         raise SubterfugeError(f"labels: got {len(labels)}, expected {head.classes}, the model's classes")
     if len(set(labels)) != len(labels):
@@ -311,5 +330,5 @@ def check_fit(head: SvmHead, *, labels: Sequence[str], feature_name: str, size: 
         raise SubterfugeError(f"labels: got {twice!r} twice, expected each label once")
     if head.features != size:
         raise SubterfugeError(
-            f"features: {feature_name} gives {size} numbers, but the model was fitted on {head.features}"
+            f"features: {features} gives {size} numbers, but the model was fitted on {head.features}"
         )
