@@ -1,0 +1,60 @@
+"""The colours of a spectrogram: a map computed here, its lightness a straight line from ink to cream."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_WHITE = np.array([0.95047, 1.0, 1.08883])  # CIE XYZ of D65
+_XYZ_TO_RGB = np.array(
+    [
+        [3.2404542, -1.5371385, -0.4985314],
+        [-0.9692660, 1.8760108, 0.0415560],
+        [0.0556434, -0.2040259, 1.0572252],
+    ]
+)
+
+
+def palette(levels: int) -> NDArray[np.uint8]:
+    """Colours from quiet to loud, perceptually even: CIE L* rises linearly while the hue turns.
+
+    The hue runs from indigo through wine and ember to cream in CIE LCh (D65); where sRGB cannot show the
+    chroma wanted, the largest that it can is taken, so that the lightness is never bent.
+
+    Parameters
+    ----------
+    levels : int
+        How many colours, at least 2.
+
+    Returns
+    -------
+    ndarray of uint8, shape (levels, 3)
+
+    Examples
+    --------
+    >>> palette(61).shape
+    (61, 3)
+    """
+    t = np.linspace(0.0, 1.0, levels)
+    lightness = 4.0 + 92.0 * t
+    hue = np.deg2rad(285.0 + 165.0 * t**0.9)
+    wanted = 4.0 + 84.0 * np.sin(np.pi * t**0.85) ** 0.9
+    low, high = np.zeros(levels), np.ones(levels)
+    for _ in range(24):
+        middle = (low + high) / 2
+        rgb = _lch_to_linear(lightness, wanted * middle, hue)
+        inside = ((rgb >= 0.0) & (rgb <= 1.0)).all(1)
+        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+    rgb = np.clip(_lch_to_linear(lightness, wanted * low, hue), 0.0, 1.0)
+    encoded = np.where(rgb <= 0.0031308, 12.92 * rgb, 1.055 * rgb ** (1 / 2.4) - 0.055)
+    return np.round(255 * encoded).astype(np.uint8)
+
+
+def _lch_to_linear(
+    lightness: NDArray[np.float64], chroma: NDArray[np.float64], hue: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """CIE LCh to linear sRGB, which may lie outside [0, 1]."""
+    fy = (lightness + 16) / 116
+    f = np.stack([fy + chroma * np.cos(hue) / 500, fy, fy - chroma * np.sin(hue) / 200], axis=1)
+    xyz = _WHITE * np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29))
+    return np.asarray(xyz @ _XYZ_TO_RGB.T)
