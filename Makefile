@@ -28,5 +28,15 @@ lint: .venv/ready-test
 	$(BIN)/python -m pip install -q -e '.[test,orchestra]' -c constraints.txt
 	@touch $@
 
+# An environment of its own for the comparisons: the libraries there must never touch the main one.
+bench: .venv-bench/ready
+	@echo "ready: .venv-bench/bin/python benchmarks/whitebox.py SEED_FOLDER (docs/benchmarks/README.md has them all)"
+
+.venv-bench/ready: pyproject.toml constraints.txt benchmarks/constraints-peers.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install -q -e . -c constraints.txt
+	.venv-bench/bin/python -m pip install -q --no-deps -r benchmarks/constraints-peers.txt
+	@touch $@
+
 clean:
 	rm -rf .venv .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
