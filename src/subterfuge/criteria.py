@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,9 +51,33 @@ class Goal:
         if self.confidence is None:
             return margin
         assert hearing.probabilities is not None, "a goal with a confidence needs probabilities"
-        p = hearing.probabilities.gather(1, self.label[:, None].to(hearing.probabilities.device))[:, 0]
-        wanted = torch.logit(torch.as_tensor(self.confidence, dtype=p.dtype, device=p.device))
-        return torch.minimum(margin, torch.logit(p, eps=1e-12) - wanted)
+        return torch.minimum(margin, self.surplus(hearing.probabilities).to(margin.dtype))
+
+    def surplus(self, probabilities: Tensor) -> Tensor:
+        """Log-odds by which the label's probability exceeds the confidence, float64, shape (batch,)."""
+        assert self.confidence is not None
+        # In float64, since a float32 probability of exactly 1 has an infinite slope, which times the zero
+        # that the smaller of two margins passes back would be NaN.
+        p = probabilities.gather(1, self.label[:, None].to(probabilities.device))[:, 0].double()
+        return torch.logit(p, eps=1e-12) - math.log(self.confidence / (1 - self.confidence))
+
+    def duels(self, hearing: Hearing) -> Tensor:
+        """One margin a rival label, shape (batch, labels - 1), differentiable.
+
+        Towards a label all must be positive, away from one any will do. With a confidence, its surplus of
+        log-odds is one more column.
+        """
+        label = self.label.to(hearing.scores.device)[:, None]
+        rivals = torch.arange(hearing.scores.shape[1] - 1, device=label.device)[None]
+        other = hearing.scores.gather(1, rivals + (rivals >= label))
+        own = hearing.scores.gather(1, label)
+        if self.away:
+            return other - own
+        if self.confidence is None:
+            return own - other
+        assert hearing.probabilities is not None, "a goal with a confidence needs probabilities"
+        surplus = self.surplus(hearing.probabilities).to(own.dtype)
+        return torch.cat([own - other, surplus[:, None]], 1)
 
     def score_margin(self, scores: Tensor) -> Tensor:
         """The label's score less the best other's, shape (batch,), negated when away."""
@@ -109,7 +134,16 @@ class Targeted:
         if isinstance(self.label, str):
             label = torch.full((len(y),), index_of(self.label, victim.labels))
         else:
-            label = torch.as_tensor(self.label, dtype=torch.int64).expand(len(y)).clone()
+            label = torch.as_tensor(self.label)
+            if label.is_floating_point() or label.is_complex() or label.dtype == torch.bool:
+                raise SubterfugeError(
+                    f"label: got {self.label}, expected a name, an index, or one index a row"
+                )
+            if label.ndim > 1 or label.numel() not in (1, len(y)):
+                raise SubterfugeError(
+                    f"label: got {label.numel()} labels for {len(y)} clips, expected one a clip"
+                )
+            label = label.to(torch.int64).expand(len(y)).clone()
             if bool(((label < 0) | (label >= len(victim.labels))).any()):
                 raise SubterfugeError(f"label: got {label.tolist()}, expected 0 to {len(victim.labels) - 1}")
         return Goal(label.to(y.device), confidence=self.confidence)
@@ -117,7 +151,13 @@ class Targeted:
 
 @dataclass(frozen=True)
 class Untargeted:
-    """Success is being heard as anything but what the clean clip is heard as (or but ``label``)."""
+    """Success is being heard as anything but what the clean clip is heard as (or but ``label``).
+
+    Examples
+    --------
+    >>> Untargeted("cello").label
+    'cello'
+    """
 
     label: str | int | Sequence[int] | Tensor | None = None
 

@@ -33,7 +33,7 @@ class Outcome:
     trace : Tensor, shape (batch, n)
         Smallest successful distance after each query (forward ones), ``inf`` before the first success.
     interrupted : bool
-        Whether the search was cut short by Ctrl-C or a spent budget.
+        Whether Ctrl-C cut the search short (a spent budget does not count: it was asked for).
     """
 
     audio: Tensor

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from subterfuge.attacks.outcome import Outcome, Queries
-from subterfuge.criteria import Criterion, Goal
+from subterfuge.criteria import Criterion, Goal, Untargeted
 from subterfuge.errors import SubterfugeError
 from subterfuge.victims.victim import Hearing, Victim
 
@@ -30,6 +30,11 @@ class Watch:
 
     budget: int | None = None
     report: Callable[[int, Tensor], None] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the budget as soon as it is named."""
+        if self.budget is not None and self.budget < 1:
+            raise SubterfugeError(f"budget: got {self.budget}, expected at least one query")
 
 
 class BudgetSpent(Exception):
@@ -91,7 +96,12 @@ class Search:
         self.interrupted = False
         self._nearest_margin = torch.full((n,), -math.inf, dtype=torch.float64, device=y.device)
         self._nearest = y.clone()
+        self._moved = torch.zeros(n, dtype=torch.bool, device=y.device)
         self._trace: list[tuple[Tensor, Tensor]] = []
+        if isinstance(criterion, Untargeted) and criterion.label is None:
+            # Binding it asked the victim what it hears in each clip; that was a query like any other.
+            self.forward_queries += 1
+            self._trace.append((torch.arange(n, device=y.device), self.best_distance.clone()))
 
     def __enter__(self) -> Search:
         """Start the search."""
@@ -126,7 +136,7 @@ class Search:
         margin : Tensor, shape (rows,)
         reached : Tensor of bool, shape (rows,)
         """
-        margin, reached, _ = self._ask(x, rows, gradient=False)
+        margin, reached, _ = self._ask(x, rows, slopes=None)
         return margin, reached
 
     def climb(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -134,9 +144,22 @@ class Search:
 
         Shapes as in :meth:`look`; the gradient has the shape of ``x``.
         """
-        margin, reached, gradient = self._ask(x, rows, gradient=True)
+        margin, reached, gradient = self._ask(x, rows, slopes=Goal.margin)
         assert gradient is not None
         return margin, reached, gradient
+
+    def climb_duels(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """One forward query a row and one backward query a duel (see ``Goal.duels``).
+
+        Returns
+        -------
+        duels : Tensor, shape (rows, duels)
+        reached : Tensor of bool, shape (rows,)
+        gradients : Tensor, shape (rows, duels, samples)
+        """
+        duels, reached, gradients = self._ask(x, rows, slopes=Goal.duels)
+        assert gradients is not None
+        return duels, reached, gradients
 
     def outcome(self) -> Outcome:
         """The best found so far, as the attack's result."""
@@ -155,29 +178,60 @@ class Search:
             asked[rows] += 1
         return trace.cummin(1).values if width else trace
 
-    def _ask(self, x: Tensor, rows: Tensor | None, *, gradient: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-        everyone = torch.arange(len(self.y), device=self.y.device)
-        rows = everyone if rows is None else rows
-        if self.watch.budget is not None and bool((self.forward_queries[rows] >= self.watch.budget).any()):
-            raise BudgetSpent
-        margins, reached, gradients = [], [], []
+    def _ask(
+        self, x: Tensor, rows: Tensor | None, *, slopes: Callable[[Goal, Hearing], Tensor] | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Ask the victim; with ``slopes``, also for the gradient of each of the values that it names."""
+        rows = torch.arange(len(self.y), device=self.y.device) if rows is None else rows
+        if self.watch.budget is not None:
+            able = self.forward_queries[rows] < self.watch.budget
+            if not bool(able.all()):
+                return self._ask_some(x, rows, able, slopes)
+        if not len(rows):
+            return x.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=x.device), torch.zeros_like(x)
+        margins, values, reached, gradients, backward = [], [], [], [], 0
         for part, index in zip(torch.split(x, self.chunk), torch.split(rows, self.chunk), strict=True):
             goal = self.goal.rows(index)
-            with torch.set_grad_enabled(gradient):
-                part = part.detach().requires_grad_(gradient)
-                hearing: Hearing = self.victim.hear(part, probabilities=goal.needs_probabilities)
-                margin = goal.margin(hearing)
-                if gradient:
-                    (g,) = torch.autograd.grad(margin.sum(), part)
-                    gradients.append(torch.nan_to_num(g))
-            margins.append(margin.detach())
+            with torch.set_grad_enabled(slopes is not None):
+                part = part.detach().requires_grad_(slopes is not None)
+                hearing = self.victim.hear(part, probabilities=goal.needs_probabilities)
+                if slopes is not None:
+                    value = slopes(goal, hearing)
+                    columns = value.unbind(1) if value.ndim == 2 else (value,)
+                    backward = len(columns)
+                    each = [_slope(column, part, last=i + 1 == backward) for i, column in enumerate(columns)]
+                    stacked = torch.stack(each, 1) if value.ndim == 2 else each[0]
+                    gradients.append(torch.nan_to_num(stacked))
+                    values.append(value.detach())
+            margins.append(goal.margin(hearing).detach())
             reached.append(goal.reached(hearing))
         self.forward_queries[rows] += 1
-        if gradient:
-            self.backward_queries[rows] += 1
+        self.backward_queries[rows] += backward
         margin, done = torch.cat(margins), torch.cat(reached)
         self._keep(x.detach(), rows, margin, done)
-        return margin, done, torch.cat(gradients) if gradient else None
+        if slopes is None:
+            return margin, done, None
+        return torch.cat(values), done, torch.cat(gradients)
+
+    def _ask_some(
+        self, x: Tensor, rows: Tensor, able: Tensor, slopes: Callable[[Goal, Hearing], Tensor] | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Ask for the rows that still may; the others are told nothing (-inf, not reached, flat).
+
+        So one row's spending never ends another's search. An attack should therefore ask for all the rows
+        that still want an answer in one call: the search ends when none of those may ask.
+        """
+        if not bool(able.any()):
+            raise BudgetSpent
+        some, done, some_gradient = self._ask(x[able], rows[able], slopes=slopes)
+        value = some.new_full((len(rows), *some.shape[1:]), -math.inf)
+        reached = torch.zeros(len(rows), dtype=torch.bool, device=done.device)
+        value[able], reached[able] = some, done
+        if some_gradient is None:
+            return value, reached, None
+        gradient = some_gradient.new_zeros((len(rows), *some_gradient.shape[1:]))
+        gradient[able] = some_gradient
+        return value, reached, gradient
 
     def _keep(self, x: Tensor, rows: Tensor, margin: Tensor, reached: Tensor) -> None:
         distance = self.distance_to(x, rows)
@@ -185,9 +239,19 @@ class Search:
         self.best[rows[better]] = x[better]
         self.best_distance[rows[better]] = distance[better]
         self.success[rows[better]] = True
-        nearer = margin.double() > self._nearest_margin[rows]
+        # The clean clip is no attempt: a row that fails gives back the best point that it moved to.
+        nearer = (distance > 0) & ((margin.double() > self._nearest_margin[rows]) | ~self._moved[rows])
         self._nearest[rows[nearer]] = x[nearer]
         self._nearest_margin[rows[nearer]] = margin[nearer].double()
+        self._moved[rows[nearer]] = True
         self._trace.append((rows, self.best_distance[rows]))
         if self.watch.report is not None:
             self.watch.report(len(self._trace), self.best_distance)
+
+
+def _slope(value: Tensor, x: Tensor, *, last: bool) -> Tensor:
+    """Gradient of each row's value by its own waveform; zero where the one does not depend on the other."""
+    if not value.requires_grad:
+        return torch.zeros_like(x)
+    (slope,) = torch.autograd.grad(value.sum(), x, retain_graph=not last, allow_unused=True)
+    return torch.zeros_like(x) if slope is None else slope

@@ -1,0 +1,131 @@
+"""The attacks by name, each with a line about it; a module is imported only when its attack is asked for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from subterfuge.attacks.outcome import Outcome
+from subterfuge.errors import SubterfugeError
+
+Attack = Callable[..., Outcome]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One attack in the registry.
+
+    Attributes
+    ----------
+    where : str
+        ``module:function``.
+    about : str
+        One line for people.
+    norm : float
+        The norm that its distances are in: 2 or ``inf``.
+    fixed_budget : bool
+        Whether it takes a radius (``eps`` or ``snr_db``); without one it searches for the smallest.
+    options : dict
+        Keyword options that the name stands for.
+    """
+
+    where: str
+    about: str
+    norm: float = 2.0
+    fixed_budget: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+_WHITEBOX = "subterfuge.attacks.whitebox"
+ATTACKS: dict[str, Entry] = {
+    "minimal": Entry(f"{_WHITEBOX}.minimal:minimal", "our default: the smallest change we know how to find"),
+    "ddn": Entry(f"{_WHITEBOX}.ddn:ddn", "direction and norm decoupled: a sphere that shrinks and grows"),
+    "fmn": Entry(f"{_WHITEBOX}.fmn:fmn", "fast minimum norm: a ball that follows the boundary"),
+    "fmn-linf": Entry(
+        f"{_WHITEBOX}.fmn:fmn",
+        "the same for the largest single sample",
+        norm=math.inf,
+        options={"norm": math.inf},
+    ),
+    "alma": Entry(f"{_WHITEBOX}.alma:alma", "augmented Lagrangian: the margin's weight is learnt on the way"),
+    "carlini-wagner": Entry(
+        f"{_WHITEBOX}.carlini_wagner:carlini_wagner", "Carlini and Wagner's L2 attack in tanh space"
+    ),
+    "multiscale-cw": Entry(
+        f"{_WHITEBOX}.multiscale_cw:multiscale_cw", "Carlini and Wagner for audio, with a spectral distance"
+    ),
+    "deepfool": Entry(f"{_WHITEBOX}.deepfool:deepfool", "jumps to the boundary of the linearised victim"),
+    "apgd": Entry(
+        f"{_WHITEBOX}.apgd:apgd", "projected gradient with momentum and halving steps, L2", fixed_budget=True
+    ),
+    "apgd-linf": Entry(
+        f"{_WHITEBOX}.apgd:apgd",
+        "the same for the largest single sample",
+        norm=math.inf,
+        fixed_budget=True,
+        options={"norm": math.inf},
+    ),
+    "pgd": Entry(f"{_WHITEBOX}.pgd:pgd", "projected gradient, L2", fixed_budget=True),
+    "pgd-linf": Entry(
+        f"{_WHITEBOX}.pgd:pgd",
+        "the same for the largest single sample",
+        norm=math.inf,
+        fixed_budget=True,
+        options={"norm": math.inf},
+    ),
+    "fgsm": Entry(
+        f"{_WHITEBOX}.fgsm:fgsm",
+        "one step along the gradient's signs",
+        norm=math.inf,
+        fixed_budget=True,
+    ),
+    "fgsm-l2": Entry(
+        f"{_WHITEBOX}.fgsm:fgsm", "one step along the gradient", fixed_budget=True, options={"norm": 2.0}
+    ),
+}
+
+
+def get_attack(name: str) -> Attack:
+    """The attack of that name, ready to be called.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``ATTACKS``; case does not matter, and ``_`` is as good as ``-``.
+
+    Returns
+    -------
+    callable
+        ``attack(victim, y, criterion, *, steps=, generator=, watch=, ...) -> Outcome``.
+
+    Raises
+    ------
+    SubterfugeError
+        If there is none; the message names the nearest ones.
+
+    Examples
+    --------
+    >>> get_attack("DDN").__name__
+    'ddn'
+    """
+    entry = find(name)
+    module, function = entry.where.split(":")
+    attack: Attack = getattr(importlib.import_module(module), function)
+    return partial(attack, **entry.options) if entry.options else attack
+
+
+def find(name: str) -> Entry:
+    """What the registry holds under a name, without importing it; raises as :func:`get_attack` does."""
+    wanted = name.strip().casefold().replace("_", "-").replace(" ", "-")
+    if wanted in ATTACKS:
+        return ATTACKS[wanted]
+    near = difflib.get_close_matches(wanted, ATTACKS, n=3, cutoff=0.5)
+    near = near or [known for known in ATTACKS if wanted and (wanted in known or known in wanted)]
+    if near:
+        raise SubterfugeError(f"unknown attack {name!r}: did you mean {' or '.join(near)}?")
+    raise SubterfugeError(f"unknown attack {name!r}: expected one of {', '.join(ATTACKS)}")
