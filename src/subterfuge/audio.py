@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -170,7 +171,8 @@ def load_plain(path: str | Path, sr: int) -> Tensor:
     path = Path(path)
     head = _first_bytes(path)
     try:
-        with _quiet(path, head):
+        with _quiet(path, head), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of another way to read it, which will fail too
             y, _ = librosa.load(os.fspath(path), sr=sr)
     except MemoryError:
         raise SubterfugeError(f"{path}: does not fit in memory, expected a shorter file") from None
@@ -208,13 +210,11 @@ def save_audio(
             f"{path}: got samples of shape {tuple(data.shape)}, expected (channels, frames)"
         )
     data = data.detach().cpu()
-    if not torch.equal(to_lattice(data, subtype).double(), data.double()):
-        raise SubterfugeError(f"{path}: the samples are not {subtype} ones, expected to_lattice of them")
-    values = _as_stored(data, subtype)
+    _refuse_off_lattice(path, data, subtype)
     with replacing(path) as part:
         try:
-            _write(part, values, sr, container, subtype, endian)
-            same = _holds(part, values)
+            _write(part, data, sr, container, subtype, endian)
+            same = _holds(part, data, subtype)
         except (soundfile.SoundFileError, AssertionError, ValueError, TypeError) as error:
             raise SubterfugeError(
                 f"{path}: cannot be written as {container} {subtype}, {data.shape[0]} channels, {sr} Hz "
@@ -272,8 +272,13 @@ def lossless_note(file: AudioFile) -> str | None:
     if not file.lossy:
         return None
     container, subtype = _written_as(file)
-    kept = f"{file.path.name}: is {_encoding(file)}, which would change the result once more"
-    return f"{kept}, so it is written as {_BITS[subtype]}-bit {container}"
+    low, high = lattice_bounds(subtype)
+    beyond = int(((file.data < low) | (file.data > high)).sum())
+    clipped = f", {beyond:,} samples beyond full scale clipped" if beyond else ""
+    return (
+        f"{file.path.name}: is {_encoding(file)}, which would change the result once more, "
+        f"so it is written as {_BITS[subtype]}-bit {container}{clipped}"
+    )
 
 
 def output_for(file: AudioFile, out_dir: str | Path, tag: str) -> Path:
@@ -350,38 +355,54 @@ def to_lattice(x: Tensor, subtype: str) -> Tensor:
             f"audio: got subtype {subtype!r}, expected one of {', '.join([*_BITS, *_FLOATS])}"
         )
     scale = 2.0 ** (_BITS[subtype] - 1)
-    # In float64 throughout: float32 cannot hold the half steps that decide the rounding of 24 bits.
-    integers = (x.double() * scale).round_().clamp_(-scale, scale - 1)
-    return (integers / scale).to(torch.float64 if _BITS[subtype] == 32 else torch.float32)
+    # A power of two scales without rounding, so float32 will do, but for the upper end of 32 bits.
+    wide = x.double() if _BITS[subtype] == 32 else x if x.dtype == torch.float64 else x.float()
+    integers = (wide * scale).round_().clamp_(-scale, scale - 1)
+    return integers.div_(scale).to(torch.float64 if _BITS[subtype] == 32 else torch.float32)
 
 
-def _as_stored(data: Tensor, subtype: str) -> np.ndarray:
-    """Samples as soundfile takes and gives them without rounding, shape (frames, channels)."""
-    frames = data.T.contiguous()
-    if subtype in _FLOATS:
-        return frames.to(_FLOATS[subtype]).numpy()
-    # Left-aligned in 32 bits, whatever the subtype: libsndfile then only shifts.
-    return (frames.double() * 2.0**31).to(torch.int32).numpy()
+def _refuse_off_lattice(path: Path, data: Tensor, subtype: str) -> None:
+    for block in torch.split(data, _BLOCK, dim=1):
+        nearest = to_lattice(block, subtype)
+        if not torch.equal(nearest.double(), block.double()):
+            raise SubterfugeError(f"{path}: the samples are not {subtype} ones, expected to_lattice of them")
 
 
-def _write(path: Path, values: np.ndarray, sr: int, container: str, subtype: str, endian: str) -> None:
-    with soundfile.SoundFile(
-        os.fspath(path), "w", int(sr), values.shape[1], subtype, endian, container
-    ) as file:
-        for start in range(0, len(values), _BLOCK):
-            file.write(values[start : start + _BLOCK])
+def _as_stored(data: Tensor, subtype: str) -> Iterator[np.ndarray]:
+    """Samples as soundfile takes and gives them without rounding, in blocks of (frames, channels)."""
+    for block in torch.split(data, _BLOCK, dim=1):
+        frames = block.T.contiguous()
+        if subtype in _FLOATS:
+            yield frames.to(_FLOATS[subtype]).numpy()
+        else:  # left-aligned in 32 bits, whatever the subtype: libsndfile then only shifts
+            yield (frames.double() * 2.0**31).to(torch.int32).numpy()
 
 
-def _holds(path: Path, values: np.ndarray) -> bool:
+def _write(path: Path, data: Tensor, sr: int, container: str, subtype: str, endian: str) -> None:
+    channels, frames = data.shape
+    name = os.fspath(path)
+    with soundfile.SoundFile(name, "w", int(sr), channels, subtype, endian, container) as file:
+        for block in _as_stored(data, subtype):
+            file.write(block)
+    if container == "AIFF" and channels == 1 and _BITS.get(subtype) == 8 and frames % 2:
+        _uncount_padding(path, frames)
+
+
+def _uncount_padding(path: Path, frames: int) -> None:
+    """Put an AIFF's length right: of an odd number of bytes libsndfile counts the padding byte as sound."""
+    with path.open("r+b") as file:
+        head = file.read(512)
+        for chunk, offset, value in ((b"COMM", 10, frames), (b"SSND", 4, frames + 8)):
+            file.seek(head.index(chunk) + offset)
+            file.write(value.to_bytes(4, "big"))
+
+
+def _holds(path: Path, data: Tensor, subtype: str) -> bool:
     """Whether a file holds just these samples: a full disk is not always reported when writing."""
     with soundfile.SoundFile(os.fspath(path)) as file:
-        if file.frames != len(values):
-            return False
-        blocks = range(0, len(values), _BLOCK)
-        dtype = values.dtype.name
-        return all(
-            np.array_equal(file.read(_BLOCK, dtype=dtype, always_2d=True), values[i : i + _BLOCK])
-            for i in blocks
+        return file.frames == data.shape[1] and all(
+            np.array_equal(file.read(len(block), dtype=block.dtype.name, always_2d=True), block)
+            for block in _as_stored(data, subtype)
         )
 
 
@@ -390,7 +411,8 @@ def _written_as(file: AudioFile) -> tuple[str, str]:
     if not file.lossy:
         return file.container, file.subtype
     # 24 bits hold a decoded MP3 or OGG with an error 40 dB under what 16 bits would leave.
-    return ("FLAC" if file.channels <= 8 and file.sr <= 655350 else "WAV"), "PCM_24"
+    flac = file.channels <= 8 and (file.sr <= 65535 or (file.sr <= 655350 and file.sr % 10 == 0))
+    return ("FLAC" if flac else "WAV"), "PCM_24"
 
 
 def _encoding(file: AudioFile) -> str:
@@ -423,6 +445,8 @@ def _refuse_cut(path: Path, log: str) -> None:
     """Refuse a file whose header promises more than there is; libsndfile only mentions it in its log."""
     sizes = re.findall(r"^\s*(?:data|SSND|Data Size|riff)\s*:\s*(\d+) \(should be (\d+)\)", log, re.MULTILINE)
     frames = re.findall(r"frame count (\d+) does not match value from 'ds64' chunk of (\d+)", log)
+    if re.search(r"^\s*Ogg ?: (?:Junk after|File ended unexpectedly)", log, re.MULTILINE):
+        raise SubterfugeError(f"{path}: is cut short (its last page is not whole), expected all of it")
     for promised, held in sizes + [(b, a) for a, b in frames]:
         # A stream's writer cannot go back to say how long it became, and leaves the largest number.
         if int(held) < int(promised) < 0x7FFFF000:
