@@ -80,11 +80,6 @@ def write_page(name: str, text: str) -> Path:
     return path
 
 
-def shown(path: Path) -> str:
-    """A path as a reader of the page would type it: relative to the checkout where that is short."""
-    return os.path.relpath(path, ROOT)
-
-
 # ---------------------------------------------------------------- numbers
 
 
@@ -135,14 +130,6 @@ def clips(folder: Path) -> list[Path]:
     if not found:
         raise SystemExit(f"{folder}: no clips/*.wav there, expected the folder of the seed's data")
     return found
-
-
-def true_label(path: Path) -> int:
-    """Index of the class in the first bracket tag of an IRMAS file name."""
-    tag = re.search(r"\[([a-z]{3})\]", path.name)
-    if tag is None or tag.group(1) not in LABELS:
-        raise SystemExit(f"{path.name}: no [class] tag in the name, expected one of {', '.join(LABELS)}")
-    return LABELS.index(tag.group(1))
 
 
 def pairs(folder: Path, *, heard: Sequence[int], count: int | None = None) -> list[Pair]:

@@ -125,6 +125,10 @@ class Metered(TorchVictim):
         self._watch(hearing.scores, hearing.probabilities)
         return hearing
 
+    def forward(self, y: Tensor) -> Tensor:
+        """The scores in the input's type, which is what the libraries expect of a network."""
+        return self.hear(y).scores.to(y.dtype)
+
     def guide(self, y: Tensor) -> Tensor:
         """The victim's guide, counted like any other pass."""
         guide = self.victim.guide(self._enter(y))
