@@ -16,10 +16,11 @@ from subterfuge.features.stft import fft_frequencies, magnitude, spectra
 # it would grow without bound as a frame fades to nothing.
 FAINT = 1e-12
 
-# Bins over which the density at a crossing is averaged for the gradient of the rolloff, and the least
-# density allowed for, as a part of the frame's mean.
+# The gradient of the rolloff: the bins over which the density at the crossing is averaged; the least density
+# allowed for, and the magnitude under which a bin counts for little, as parts of the frame's mean.
 NEIGHBOURS = 32
 LEAST_DENSITY = 0.1
+SOFTENING = 0.2
 
 
 def _of_magnitudes(
@@ -146,7 +147,7 @@ def spectral_bandwidth(
 
 
 class _Crossing(torch.autograd.Function):
-    """Index of the bin at which the running sum of magnitudes reaches a share of the whole."""
+    """Index of the bin at which the running sum of magnitudes reaches a share of the whole; see :func:`spectral_rolloff`."""
 
     @staticmethod
     def forward(ctx: Any, S: Tensor, share: float) -> Tensor:
@@ -162,13 +163,15 @@ class _Crossing(torch.autograd.Function):
         S, index = ctx.saved_tensors
         bins = S.shape[-2]
         total = S.sum(-2, keepdim=True)
+        mean = total / bins
         bin_ = torch.arange(bins, device=S.device)[:, None]
         near = (bin_ // NEIGHBOURS) == (index // NEIGHBOURS)
         density = (S * near).sum(-2, keepdim=True) / near.sum(-2, keepdim=True)
-        density = torch.maximum(density, LEAST_DENSITY * total / bins)
+        density = torch.maximum(density, LEAST_DENSITY * mean)
         alive = total >= FAINT
         slope = torch.where(alive, grad / density.masked_fill(~alive, 1.0), 0.0)
-        return slope * (ctx.share - (bin_ <= index).to(S.dtype)), None
+        soft = S / (S + SOFTENING * mean).masked_fill(~alive, 1.0)
+        return slope * soft * (ctx.share - (bin_ <= index).to(S.dtype)), None
 
 
 def spectral_rolloff(
@@ -188,8 +191,10 @@ def spectral_rolloff(
 
     The value is librosa's: the centre of the first bin at which the running sum reaches the share. It is a
     step function, whose true gradient is zero; the backward pass gives the implicit derivative of the
-    crossing instead. With running sum ``C`` and density ``d`` at the crossing ``R``, ``C(R) = share * C(end)``
-    gives ``dR/dS_k = (share - [k <= R]) / d``.
+    crossing instead. With running sum ``C``, its slope ``d`` at the crossing ``R`` (the mean of the 32 bins
+    about it, and no less than a tenth of the frame's mean), ``C(R) = share * C(end)`` gives ``dR/dS_k =
+    (share - [k <= R]) / d``. A bin far below the frame's mean cannot be made smaller by any change that is worth
+    making, only larger, so each bin's part is weighed by ``S_k / (S_k + mean / 5)``.
 
     Parameters
     ----------
