@@ -1,0 +1,79 @@
+"""``subterfuge attack``: the smallest change that makes the victim hear what you choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from subterfuge.cli.options import VICTIM, Device, Files, Json, Seed, VictimName
+
+
+def attack(
+    context: typer.Context,
+    files: Files,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="LABEL", help="What it is to hear: code, name or unique prefix."),
+    ] = None,
+    away: Annotated[bool, typer.Option("--away", help="Anything will do but what it hears now.")] = False,
+    confidence: Annotated[
+        float | None,
+        typer.Option("--confidence", metavar="P", help="Least probability of LABEL, between 0 and 1."),
+    ] = None,
+    victim: VictimName = VICTIM,
+    attack: Annotated[str, typer.Option("--attack", metavar="NAME", help="How to search.")] = "minimal",
+    access: Annotated[
+        str,
+        typer.Option("--access", metavar="gradients|scores|label", help="What may be seen of the victim."),
+    ] = "gradients",
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, metavar="N", help="Steps of the search.")
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option("--budget", min=1, metavar="QUERIES", help="Most queries a file.")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")] = Path(
+        "subterfuge-out"
+    ),
+    json: Json = False,
+) -> None:
+    """Make the victim hear what you choose, by the smallest change that is found.
+
+    Every result is read back from disk before it is called a success. For each file DIR receives
+    STEM-to-LABEL.EXT and STEM-to-LABEL.json; DIR/index.html lets you listen. The exit code is 0 if every
+    attack succeeded, 1 if one did not, 2 if the input or the usage was wrong.
+
+    \b
+    Examples:
+      subterfuge attack flute.wav --to trumpet
+      subterfuge attack 'clips/*.wav' --to tru --confidence 0.9 --out out
+      subterfuge attack flute.wav --away --victim victims/irmas-svc --json
+    """
+    from subterfuge.cli import show
+    from subterfuge.runs import carry_out, plan
+
+    run = plan(
+        files,
+        victim=victim,
+        to=to,
+        away=away,
+        confidence=confidence,
+        attack=attack,
+        access=access,
+        steps=steps,
+        budget=budget,
+        seed=seed,
+        out=out,
+        device=device,
+    )
+    results = carry_out(
+        run,
+        command=str(context.obj),
+        onlooker=show.progress,
+        done=None if json else show.result,
+    )
+    raise typer.Exit(show.results(results, total=len(run.jobs), json=json))

@@ -1,0 +1,55 @@
+"""The files that a command was given: patterns expanded, each one checked before anything is done."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from subterfuge.audio import read_audio
+from subterfuge.errors import SubterfugeError
+
+
+def expand(names: Iterable[str | Path]) -> list[Path]:
+    """The files that names and patterns stand for, in order, each once.
+
+    A name that exists is taken as it is, brackets and all (``[cel]0059.wav``); only others are patterns.
+
+    Raises
+    ------
+    SubterfugeError
+        If a name or pattern fits no file.
+    """
+    found: dict[Path, Path] = {}
+    for name in names:
+        for path in _fits(str(name)):
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
+def check_readable(paths: Sequence[Path]) -> None:
+    """Read every file once and throw it away, so that a bad one is known before any work is done.
+
+    Raises
+    ------
+    SubterfugeError
+        As :func:`subterfuge.audio.read_audio`, for the first file that is no good.
+    """
+    for path in paths:
+        read_audio(path)
+
+
+def _fits(name: str) -> list[Path]:
+    path = Path(name)
+    try:
+        if not name or path.exists() or not glob.has_magic(name):
+            return [path] if name else _nothing(name)
+    except (OSError, ValueError):  # a name that no file can have: too long, or with a NUL in it
+        return _nothing(name)
+    # Not Path.glob, which takes no absolute pattern.
+    names = glob.glob(name, recursive=True)  # noqa: PTH207
+    return sorted(found for found in map(Path, names) if found.is_file()) or _nothing(name)
+
+
+def _nothing(name: str) -> list[Path]:
+    raise SubterfugeError(f"{name[:200]!r}: fits no file, expected an audio file or a pattern of some")
