@@ -1,0 +1,32 @@
+"""The clips and the victim that ship with the package, for a first look without any download."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from subterfuge.corpora.corpus import Clip
+
+
+def root() -> Path:
+    """The folder of the embedded data."""
+    return Path(str(files("subterfuge"))) / "embedded"
+
+
+def clips() -> tuple[Clip, ...]:
+    """The embedded clips, in the order of their names: ``<label>-<n>.flac``, 3 s, 44.1 kHz, 16 bit.
+
+    Those that end in 1 are stereo, those in 2 mono. None was trained on.
+
+    Examples
+    --------
+    >>> [clip.path.name for clip in clips() if clip.label == "tru"]
+    ['tru-1.flac', 'tru-2.flac']
+    """
+    paths = sorted((root() / "clips").glob("*.flac"))
+    return tuple(Clip(path, path.stem.partition("-")[0], path.stem) for path in paths)
+
+
+def victim_folder() -> Path:
+    """The folder of the embedded victim, ``orchestra-svc``."""
+    return root() / "victims" / "orchestra-svc"
