@@ -26,36 +26,40 @@ class Machine(torch.nn.Module):
     classes: int
     gamma: float | None = None
 
-    def __init__(self, classes: int, weights: Tensor, bias: Tensor) -> None:
+    def __init__(self, classes: int, bias: Tensor) -> None:
         super().__init__()
         self.classes = classes
-        self.register_buffer("weights", weights)
         self.register_buffer("bias", bias)
 
 
 class LinearMachine(Machine):
     """Linear kernel: the support vectors collapse into one direction a duel."""
 
-    weights: Tensor
     bias: Tensor
+    directions: Tensor
+
+    def __init__(self, classes: int, bias: Tensor, directions: Tensor) -> None:
+        super().__init__(classes, bias)
+        self.register_buffer("directions", directions)
 
     def forward(self, x: Tensor) -> Tensor:
         """Duels, shape (batch, duels)."""
-        return torch.addmm(self.bias, x, self.weights)
+        return torch.addmm(self.bias, x, self.directions)
 
 
 class DotMachine(Machine):
     """Polynomial (``degree`` given) or sigmoid kernel of the scaled dot product."""
 
-    weights: Tensor
     bias: Tensor
+    weights: Tensor
     scaled: Tensor
 
     def __init__(
-        self, classes: int, weights: Tensor, bias: Tensor, scaled: Tensor, coef0: float, degree: int | None
+        self, classes: int, bias: Tensor, weights: Tensor, scaled: Tensor, coef0: float, degree: int | None
     ) -> None:
-        super().__init__(classes, weights, bias)
+        super().__init__(classes, bias)
         self.coef0, self.degree = coef0, degree
+        self.register_buffer("weights", weights)
         self.register_buffer("scaled", scaled)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,42 +73,67 @@ class RbfMachine(Machine):
     """Gaussian kernel, in the matrix-product form of the squared distance about the data's centre.
 
     The exponent -gamma |x - s|^2 is one product of (x, |x|^2, 1) with (2 gamma s, -gamma, -gamma |s|^2).
-    Cancellation costs about machine epsilon times gamma |s|^2; that is checked when the machine is made.
+    Cancellation costs about machine epsilon times gamma |s|^2 of it; where that could be felt in a duel
+    (unscaled features under a narrow kernel) distances are taken by differences instead.
+
+    A support vector takes part in K - 1 of the K (K - 1) / 2 duels, so its coefficients are kept as such,
+    in blocks of one size, each of one class, padded with vectors infinitely far away: a small part of the
+    memory that one dense matrix takes, and at a batch of one reading memory is all the work.
     """
 
-    weights: Tensor
     bias: Tensor
     centre: Tensor
-    augmented: Tensor
-    share: Tensor
+    augmented: Tensor  # (d + 2, blocks * size)
+    dual: Tensor  # (blocks, size, K - 1)
+    collect: Tensor  # (blocks * (K - 1), duels)
+    share: Tensor  # (blocks * size,)
+    vectors: Tensor  # (blocks * size, d), or empty where it is not needed
     gamma: float
 
-    def __init__(
-        self, classes: int, weights: Tensor, bias: Tensor, vectors: Tensor, gamma: float, counts: list[int]
-    ) -> None:
-        super().__init__(classes, weights, bias)
-        self.gamma, self.counts = gamma, counts
-        centre = vectors.mean(0)
-        vectors = vectors - centre
-        square = vectors.square().sum(1, keepdim=True)
-        augmented = torch.cat([2 * gamma * vectors, torch.full_like(square, -gamma), -gamma * square], 1)
-        self.register_buffer("centre", centre)
-        self.register_buffer("augmented", augmented.mT.contiguous())
-        strength = weights.abs().sum(1)
-        share = torch.cat([torch.log(part / part.sum()) for part in torch.split(strength, counts)])
-        self.register_buffer("share", share)
+    def __init__(self, dual: Tensor, bias: Tensor, vectors: Tensor, gamma: float, counts: list[int]) -> None:
+        super().__init__(len(counts), bias)
+        self.gamma = gamma
+        self.register_buffer("centre", vectors.mean(0))
+        size, per_class = _blocks(counts)
+        self.widths = [n * size for n in per_class]
+
+        def padded(rows: Tensor, fill: float = 0.0) -> Tensor:
+            parts = zip(torch.split(rows, counts), self.widths, strict=True)
+            return torch.cat([_lengthened(part, width, fill) for part, width in parts])
+
+        near = vectors - self.centre
+        square = near.square().sum(1, keepdim=True)
+        columns = torch.cat([2 * gamma * near, torch.full_like(square, -gamma)], 1)
+        self.register_buffer(
+            "augmented", torch.cat([padded(columns), padded(-gamma * square, _FAR)], 1).mT.contiguous()
+        )
+        self.register_buffer("dual", padded(dual).view(-1, size, dual.shape[1]))
+        self.register_buffer("collect", _collect(len(counts), per_class))
+        strength = dual.abs().sum(1)
+        self.register_buffer(
+            "share", padded(torch.cat([(x / x.sum()).log() for x in torch.split(strength, counts)]))
+        )
+        lost = torch.finfo(torch.float64).eps * gamma * float(square.max())
+        self.by_differences = lost * float(torch.linalg.vector_norm(dual, dim=0).max()) > _LEAST_FELT
+        self.register_buffer("vectors", padded(near) if self.by_differences else near[:0])
 
     def exponent(self, x: Tensor) -> Tensor:
-        """-gamma |x - s|^2 for every support vector s, shape (batch, vectors); plain autograd."""
-        return _augment(x - self.centre) @ self.augmented
+        """-gamma |x - s|^2 for every support vector s of centred ``x``, shape (batch, padded vectors)."""
+        if self.by_differences:
+            distance = torch.cdist(x, self.vectors, compute_mode="donot_use_mm_for_euclid_dist")
+            # The padding is far away, and that stands in the last row.
+            return torch.addcmul(
+                self.augmented[-1].clamp(max=_FAR / 2), distance, distance, value=-self.gamma
+            )
+        square = x.square().sum(1, keepdim=True)
+        return torch.cat([x, square, torch.ones_like(square)], 1) @ self.augmented
 
     def forward(self, x: Tensor) -> Tensor:
         """Duels, shape (batch, duels)."""
-        centred = x - self.centre
-        if torch.is_grad_enabled() and x.requires_grad:
-            duels: Tensor = _RbfDuels.apply(centred, self.augmented, self.weights, self.bias)  # type: ignore[no-untyped-call]
-            return duels
-        return torch.addmm(self.bias, (_augment(centred) @ self.augmented).exp_(), self.weights)
+        x = x - self.centre
+        # Few rows at once, so that the kernel stays in the cache instead of being paged in anew.
+        parts: list[Tensor] = [_RbfDuels.apply(part, self) for part in x.split(_CHUNK)]  # type: ignore[no-untyped-call]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def density(self, x: Tensor, gamma: float) -> Tensor:
         """Log of each class's kernel density under another width, shape (batch, K).
@@ -112,48 +141,88 @@ class RbfMachine(Machine):
         The support vectors of a class share a weight of one in proportion to the sum of their dual
         coefficients; in logs, so that no distance is too great for a gradient.
         """
-        logs = self.exponent(x) * (gamma / self.gamma) + self.share
-        return torch.stack([part.logsumexp(1) for part in torch.split(logs, self.counts, 1)], 1)
+        logs = self.exponent(x - self.centre) * (gamma / self.gamma) + self.share
+        return torch.stack([part.logsumexp(1) for part in torch.split(logs, self.widths, 1)], 1)
 
 
-def _augment(x: Tensor) -> Tensor:
-    square = x.square().sum(1, keepdim=True)
-    return torch.cat([x, square, torch.ones_like(square)], 1)
+# Rows that go through the kernel at once; the rounding in a duel above which differences are taken; the
+# exponent of a vector that is not there (finite, since zero times infinity is not a number).
+_CHUNK, _LEAST_FELT, _FAR = 32, 1e-11, -1e30
+
+
+def _blocks(counts: list[int]) -> tuple[int, list[int]]:
+    """The block size that wastes least, and how many blocks each class takes."""
+
+    def needed(size: int) -> list[int]:
+        return [-(-n // size) for n in counts]
+
+    sizes = {-(-max(counts) // parts) for parts in range(1, 9)}
+    best = min(sizes, key=lambda size: sum(needed(size)) * (size + 16))
+    return best, needed(best)
+
+
+def _lengthened(rows: Tensor, length: int, fill: float) -> Tensor:
+    return torch.cat([rows, rows.new_full((length - len(rows), *rows.shape[1:]), fill)])
+
+
+def _collect(classes: int, per_class: list[int]) -> Tensor:
+    """Which block's which coefficient belongs to which duel, as zeros and ones.
+
+    libsvm keeps a vector of class i against class j in row j - 1 of its coefficients if j > i, else row j.
+    """
+    first, second = (x.tolist() for x in pairs(classes))
+    duel_of = {(i, j): n for n, (i, j) in enumerate(zip(first, second, strict=True))}
+    owners = [i for i, n in enumerate(per_class) for _ in range(n)]
+    collect = torch.zeros(len(owners), classes - 1, len(first), dtype=torch.float64)
+    for block, i in enumerate(owners):
+        for j in range(classes):
+            if j != i:
+                collect[block, j - (j > i), duel_of[min(i, j), max(i, j)]] = 1
+    return collect.flatten(0, 1)
 
 
 class _RbfDuels(torch.autograd.Function):
-    """Duels of an RBF machine whose backward pass is two matrix products and keeps only the kernel."""
+    """Duels of an RBF machine whose backward pass is a few matrix products and keeps only the kernel."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, augmented: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
-        kernel = (_augment(x) @ augmented).exp_()
-        ctx.save_for_backward(x, augmented, weights, kernel)
-        return torch.addmm(bias, kernel, weights)
+    def forward(ctx: Any, x: Tensor, machine: RbfMachine) -> Tensor:
+        kernel = machine.exponent(x).exp_()
+        ctx.machine = machine
+        ctx.save_for_backward(x, kernel)
+        blocks, size, _ = machine.dual.shape
+        sums = torch.bmm(kernel.view(-1, blocks, size).transpose(0, 1), machine.dual)
+        return torch.addmm(machine.bias, sums.transpose(0, 1).reshape(len(x), -1), machine.collect)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, augmented, weights, kernel = ctx.saved_tensors
-        pull = (grad @ weights.mT).mul_(kernel) @ augmented.mT
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        x, kernel = ctx.saved_tensors
+        machine: RbfMachine = ctx.machine
+        blocks, _, rivals = machine.dual.shape
+        by_sum = (grad @ machine.collect.mT).view(-1, blocks, rivals).transpose(0, 1)
+        by_kernel = torch.bmm(by_sum, machine.dual.mT).transpose(0, 1).reshape(kernel.shape)
+        pull = by_kernel.mul_(kernel) @ machine.augmented.mT
+        # Columns: the sum of 2 gamma s, then minus gamma times the sum of weights, each under the kernel.
         d = x.shape[1]
-        return torch.addcmul(pull[:, :d], x, pull[:, d : d + 1], value=2), None, None, None
+        return torch.addcmul(pull[:, :d], x, pull[:, d : d + 1], value=2), None
 
 
-def duel_weights(svc: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Dual coefficients as one dense matrix (vectors, duels), and the intercepts (duels,), libsvm's signs."""
-    dual = svc.dual_coef_.toarray() if hasattr(svc.dual_coef_, "toarray") else np.asarray(svc.dual_coef_)
-    bias = np.asarray(svc.intercept_, dtype=np.float64)
-    classes = len(svc.classes_)
-    if classes == 2:
-        # scikit-learn flips the one duel of a binary machine so that positive means the second class.
-        return np.ascontiguousarray(-dual.T, dtype=np.float64), -bias
-    ends = np.cumsum(svc.n_support_)
-    blocks = [slice(end - n, end) for end, n in zip(ends, svc.n_support_, strict=True)]
-    weights = np.zeros((dual.shape[1], len(bias)))
-    for duel, (i, j) in enumerate(zip(*(x.tolist() for x in pairs(classes)), strict=True)):
-        weights[blocks[i], duel] = dual[j - 1, blocks[i]]
-        weights[blocks[j], duel] = dual[i, blocks[j]]
-    return weights, bias
+def coefficients(svc: Any) -> tuple[Tensor, Tensor]:
+    """Dual coefficients (vectors, K - 1) and intercepts (duels,), positive for the first class of a duel."""
+    dual = svc.dual_coef_.toarray() if hasattr(svc.dual_coef_, "toarray") else svc.dual_coef_
+    # scikit-learn flips the one duel of a binary machine so that positive means the second class.
+    flip = -1.0 if len(svc.classes_) == 2 else 1.0
+    return (
+        torch.tensor(flip * np.asarray(dual, dtype=np.float64).T).contiguous(),
+        torch.tensor(flip * np.asarray(svc.intercept_, dtype=np.float64)),
+    )
+
+
+def dense_weights(dual: Tensor, counts: list[int]) -> Tensor:
+    """Every support vector's coefficient in every duel, most of them zero, shape (vectors, duels)."""
+    classes = len(counts)
+    collect = _collect(classes, [1] * classes).view(classes, classes - 1, -1)
+    return torch.cat([part @ rows for part, rows in zip(torch.split(dual, counts), collect, strict=True)])
 
 
 def machine(svc: Any) -> Machine:
@@ -172,14 +241,13 @@ def machine(svc: Any) -> Machine:
     vectors = svc.support_vectors_
     vectors = vectors.toarray() if hasattr(vectors, "toarray") else vectors
     support = torch.tensor(np.asarray(vectors), dtype=torch.float64)
-    dense, intercept = duel_weights(svc)
-    weights, bias = torch.from_numpy(dense), torch.tensor(intercept)
-    classes = len(svc.classes_)
-    if svc.kernel == "linear":
-        return LinearMachine(classes, support.mT @ weights, bias)
+    dual, bias = coefficients(svc)
+    classes, counts = len(svc.classes_), [int(n) for n in svc.n_support_]
     gamma = float(svc._gamma)
     if svc.kernel == "rbf":
-        return RbfMachine(classes, weights, bias, support, gamma, [int(n) for n in svc.n_support_])
+        return RbfMachine(dual, bias, support, gamma, counts)
+    weights = dense_weights(dual, counts)
+    if svc.kernel == "linear":
+        return LinearMachine(classes, bias, support.mT @ weights)
     degree = int(svc.degree) if svc.kernel == "poly" else None
-    scaled = (gamma * support).mT.contiguous()
-    return DotMachine(classes, weights, bias, scaled, float(svc.coef0), degree)
+    return DotMachine(classes, bias, weights, (gamma * support).mT.contiguous(), float(svc.coef0), degree)

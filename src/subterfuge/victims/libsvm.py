@@ -6,12 +6,16 @@ libsvm's order (0, 1), (0, 2), ..., (K - 2, K - 1); a positive one means that i 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
+from operator import mul
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 # libsvm keeps every pairwise probability at least this far from 0 and 1.
 LEAST_PROBABILITY = 1e-7
@@ -65,19 +69,79 @@ def vote(duels: Tensor, classes: int) -> Tensor:
     return votes(duels, classes).argmax(1)
 
 
-@lru_cache(maxsize=32)
-def _margin_table(classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Which sorted duel each condition of a win looks at, and its sign; shapes (K, K - 1, K), flattened.
+@dataclass(frozen=True)
+class _MarginTable:
+    """Constants of :func:`vote_margins` for one number of classes K; a *cell* is (t, m, j), flattened."""
 
-    Entry (t, m, j) is the condition on class j for t to win with at least ``m + 1`` votes.
+    spread: Tensor  # (duels, K * K): from the list of duels to the flat matrix
+    diagonal: Tensor  # (K * K,): minus infinity on the diagonal
+    look: Tensor  # (cells,): where a cell's condition lies among the sorted duels and their negatives
+    rank: Tensor  # (cells,): the same without the negatives
+    row: Tensor  # (cells,): whose duel it is, times K
+    side: Tensor  # (cells,): 1 for one's own duel, -1 for a rival's
+    where: Tensor  # (K * K,): the duel in each entry of the matrix
+    sign: Tensor  # (K * K,): and its sign there
+
+
+@lru_cache(maxsize=32)
+def _margin_table(classes: int, dtype: torch.dtype, device: torch.device) -> _MarginTable:
+    """The condition of cell (t, m, j): on j for t to win with at least m + 1 votes.
+
+    For j = t: its duel of rank m is won. For j after t: that of rank m + 1 is lost; before t: that of rank
+    m. The rank after the last one holds minus infinity (nobody duels with itself): no condition.
     """
-    t, m, j = torch.meshgrid(
-        torch.arange(classes), torch.arange(classes - 1), torch.arange(classes), indexing="ij"
+    where, sign = _spread(classes, torch.device("cpu"))
+    size = classes * classes
+    spread = torch.zeros(len(pairs(classes)[0]), size, dtype=torch.float64)
+    spread[where, torch.arange(size)] = sign
+    diagonal = torch.zeros(classes, classes, dtype=torch.float64).fill_diagonal_(-torch.inf).flatten()
+    t, m, j = (
+        x.flatten()
+        for x in torch.meshgrid(
+            torch.arange(classes), torch.arange(classes - 1), torch.arange(classes), indexing="ij"
+        )
     )
-    rank = torch.where(j > t, m + 1, m)
-    index = j * classes + rank
-    sign = torch.where(j == t, 1.0, -1.0).to(torch.float64)
-    return index.flatten().to(device), sign.flatten().to(device)
+    rank = j * classes + torch.where(j > t, m + 1, m)
+    side = torch.where(j == t, 1.0, -1.0)
+    return _MarginTable(
+        spread=spread.to(device, dtype),
+        diagonal=diagonal.to(device, dtype),
+        look=torch.where(j == t, rank, rank + size).to(device),
+        rank=rank.to(device),
+        row=(j * classes).to(device),
+        side=side.to(device, dtype),
+        where=where.to(device),
+        sign=sign.to(device, dtype),
+    )
+
+
+class _VoteMargins(torch.autograd.Function):
+    """See :func:`vote_margins`; which duel each margin is, is only worked out if a gradient is asked for."""
+
+    @staticmethod
+    def forward(ctx: Any, duels: Tensor, classes: int) -> Tensor:
+        table = _margin_table(classes, duels.dtype, duels.device)
+        matrix = torch.addmm(table.diagonal, duels, table.spread).view(-1, classes, classes)
+        best, opponent = matrix.sort(dim=2, descending=True)
+        best = best.flatten(1)
+        conditions = torch.cat([best, -best], 1)[:, table.look].view(-1, classes, classes - 1, classes)
+        worst, binding = conditions.min(3)
+        margins, votes = worst.max(2, keepdim=True)
+        ctx.shape = duels.shape
+        ctx.save_for_backward(binding, votes, opponent)
+        return margins[:, :, 0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        binding, votes, opponent = ctx.saved_tensors
+        classes = binding.shape[1]
+        table = _margin_table(classes, grad.dtype, grad.device)
+        start = torch.arange(0, len(table.rank), classes * (classes - 1), device=grad.device)
+        cell = (binding.gather(2, votes) + votes * classes)[:, :, 0] + start
+        entry = opponent.flatten(1).gather(1, table.rank[cell]) + table.row[cell]
+        out = grad.new_zeros(ctx.shape)
+        return out.scatter_add_(1, table.where[entry], grad * table.sign[entry] * table.side[cell]), None
 
 
 def vote_margins(duels: Tensor, classes: int) -> Tensor:
@@ -106,24 +170,8 @@ def vote_margins(duels: Tensor, classes: int) -> Tensor:
     """
     if classes == 2:
         return torch.cat([duels, -duels], 1)
-    with torch.no_grad():
-        matrix = duel_matrix(duels, classes)
-        matrix.diagonal(dim1=1, dim2=2).fill_(-torch.inf)
-        best, rival = matrix.sort(dim=2, descending=True)
-        index, sign = _margin_table(classes, duels.device)
-        shape = (len(duels), classes, classes - 1, classes)
-        conditions = (best.flatten(1)[:, index] * sign.to(duels.dtype)).view(shape)
-        worst, binding = conditions.min(3)
-        chosen = worst.argmax(2, keepdim=True)
-        binding = binding.gather(2, chosen)[:, :, 0]
-        rank = chosen[:, :, 0]
-        label = torch.arange(classes, device=duels.device)
-        rank = rank + (binding > label)
-        partner = rival.flatten(1).gather(1, binding * classes + rank)
-        own = binding == label
-        entry = torch.where(own, label * classes + partner, partner * classes + binding)
-        where, signs = _spread(classes, duels.device)
-    return duels.gather(1, where[entry]) * signs[entry].to(duels.dtype)
+    margins: Tensor = _VoteMargins.apply(duels, classes)  # type: ignore[no-untyped-call]
+    return margins
 
 
 def confidences(duels: Tensor, classes: int) -> Tensor:
@@ -171,17 +219,27 @@ def tie_break_margins(duels: Tensor, classes: int) -> Tensor:
     return torch.minimum(best[:, :, :-1], beaten).amax(2)
 
 
-def pairwise_probabilities(duels: Tensor, a: Tensor, b: Tensor, classes: int) -> Tensor:
-    """Platt's sigmoid on each duel: r(i, j) = P(i | i or j), shape (batch, K, K), diagonal zero.
+def platt(duels: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Platt's sigmoid on each duel: P(i | i or j), same shape, in [1e-7, 1 - 1e-7] as libsvm has it."""
+    return torch.sigmoid(torch.addcmul(-b, duels, a, value=-1)).clamp_(
+        LEAST_PROBABILITY, 1 - LEAST_PROBABILITY
+    )
 
-    Platt (1999); clipped to [1e-7, 1 - 1e-7] as libsvm does.
-    """
-    r = torch.sigmoid(-(duels * a + b)).clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+
+@lru_cache(maxsize=32)
+def _both_ways(classes: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """r = base + p @ spread: p for i < j, 1 - p below the diagonal, zero on it."""
+    table = _margin_table(classes, dtype, device)
     first, second = pairs(classes)
-    matrix = r.new_zeros(len(r), classes, classes)
-    matrix[:, first, second] = r
-    matrix[:, second, first] = 1 - r
-    return matrix
+    base = torch.zeros(classes, classes, dtype=dtype)
+    base[second, first] = 1
+    return base.flatten().to(device), table.spread
+
+
+def pairwise_probabilities(duels: Tensor, a: Tensor, b: Tensor, classes: int) -> Tensor:
+    """r(i, j) = P(i | i or j) as matrices, shape (batch, K, K), diagonal zero; see :func:`platt`."""
+    base, spread = _both_ways(classes, duels.dtype, duels.device)
+    return torch.addmm(base, platt(duels, a, b), spread).view(-1, classes, classes)
 
 
 def coupling_matrix(r: Tensor) -> Tensor:
@@ -210,6 +268,54 @@ def coupled(r: Tensor) -> Tensor:
     return x / x.sum(1, keepdim=True)
 
 
+class _Reported(torch.autograd.Function):
+    """Values by libsvm's iteration, gradient by implicit differentiation of the exact solve."""
+
+    @staticmethod
+    def forward(ctx: Any, duels: Tensor, a: Tensor, b: Tensor, classes: int) -> Tensor:
+        r = pairwise_probabilities(duels, a, b, classes)
+        ctx.save_for_backward(r, a)
+        return coupled_as_libsvm(r)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        r, a = ctx.saved_tensors
+        classes = r.shape[1]
+        # p = x / sum(x), x = M^-1 e; hence dL/dM = -(M^-1 dL/dx) x'.
+        inverse = torch.linalg.inv(coupling_matrix(r) + 1)
+        x = inverse.sum(2)
+        total = x.sum(1, keepdim=True)
+        down = (grad - (grad * x).sum(1, keepdim=True) / total) / total
+        pull = -(inverse @ down[:, :, None]) * x[:, None, :]
+        # Off the diagonal Q(t, j) = -r(t, j) r(j, t); on it Q(t, t) = sum of r(j, t)^2.
+        by_r = 2 * pull.diagonal(dim1=1, dim2=2)[:, None, :] * r - (pull + pull.mT) * r.mT
+        _, spread = _both_ways(classes, r.dtype, r.device)
+        by_p = by_r.flatten(1) @ spread.mT
+        first, second = pairs(classes)
+        p = r[:, first, second]
+        inside = (p > LEAST_PROBABILITY) & (p < 1 - LEAST_PROBABILITY)
+        return -by_p * a * p * (1 - p) * inside, None, None, None
+
+
+def reported_probabilities(duels: Tensor, a: Tensor, b: Tensor, classes: int) -> Tensor:
+    """``SVC(probability=True)``'s probabilities: libsvm's values, and the gradient of :func:`coupled`.
+
+    Parameters
+    ----------
+    duels : Tensor, shape (batch, K (K - 1) / 2)
+    a, b : Tensor, shape (K (K - 1) / 2,)
+        Of Platt's sigmoids.
+    classes : int
+
+    Returns
+    -------
+    Tensor, shape (batch, K)
+    """
+    p: Tensor = _Reported.apply(duels, a, b, classes)  # type: ignore[no-untyped-call]
+    return p
+
+
 @torch.no_grad()
 def coupled_as_libsvm(r: Tensor) -> Tensor:
     """The probabilities that libsvm reports: its own iteration, stopped as early as it stops.
@@ -232,32 +338,30 @@ def coupled_as_libsvm(r: Tensor) -> Tensor:
 
 
 # Up to this many rows plain Python beats numpy, whose every call costs a microsecond.
-_FEW = 4
+_FEW = 3
 
 
 def _couple_one(q: list[list[float]]) -> list[float]:
     """One row of the iteration, in plain Python.
 
-    p is kept unnormalised (``u``, with its sum), which saves the division of everything at each step.
+    Within a sweep p is kept unnormalised, with its sum, which saves dividing everything at each step.
     """
-    k = len(q)
-    u, total = [1.0 / k] * k, 1.0
-    for _ in range(max(100, k)):
-        p = [x / total for x in u]
-        qp = [sum(map(float.__mul__, row, p)) for row in q]
-        energy = sum(map(float.__mul__, p, qp))
-        if max(abs(x - energy) for x in qp) < 0.005 / k:
+    classes = len(q)
+    p = [1.0 / classes] * classes
+    for _ in range(max(100, classes)):
+        v = [sum(map(mul, row, p)) for row in q]
+        w = sum(map(mul, p, v))
+        if max(max(v) - w, w - min(v)) < 0.005 / classes:
             break
-        u, total = p, 1.0
-        v, w = qp, energy
-        for t in range(k):
-            row = q[t]
+        total = 1.0
+        for t, row in enumerate(q):
             step = (w / total - v[t]) / row[t]
-            u[t] += step
+            p[t] += step
             w += step * (step * row[t] + 2 * v[t])
             total += step
             v = [x + step * y for x, y in zip(v, row, strict=True)]
-    return [x / total for x in u]
+        p = [x / total for x in p]
+    return p
 
 
 def _couple_many(q: NDArray[np.float64]) -> NDArray[np.float64]:

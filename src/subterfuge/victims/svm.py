@@ -95,6 +95,18 @@ class SvmHead(torch.nn.Module):
             predicted = libsvm.vote(duels.detach(), self.classes)
         return Hearing(scores, predicted, self._coupled(duels) if probabilities else None)
 
+    def predict(self, x: Tensor) -> Tensor:
+        """Index of the class that the model's own ``predict`` gives, int64, shape (batch,)."""
+        return self.hear(x).predicted
+
+    def probabilities(self, x: Tensor) -> Tensor | None:
+        """Reported probabilities alone, shape (batch, K), differentiable; None where there are none."""
+        duels = self.duel_list(x)
+        if self.calibrated is None:
+            return self._coupled(duels)
+        p: Tensor = self.calibrated(self._decision(duels, smooth=True))[1]
+        return p
+
     def duel_list(self, x: Tensor) -> Tensor:
         """One value for every pair i < j of classes, positive where i beats j; (batch, K (K - 1) / 2)."""
         duels: Tensor = self.machine(self.before(x.double()))
@@ -127,12 +139,7 @@ class SvmHead(torch.nn.Module):
     def _coupled(self, duels: Tensor) -> Tensor | None:
         if self.platt_a is None or self.platt_b is None:
             return None
-        r = libsvm.pairwise_probabilities(duels, self.platt_a, self.platt_b, self.classes)
-        reported = libsvm.coupled_as_libsvm(r)
-        if not r.requires_grad:
-            return reported
-        exact = libsvm.coupled(r)
-        return exact + (reported - exact.detach())
+        return libsvm.reported_probabilities(duels, self.platt_a, self.platt_b, self.classes)
 
 
 def svm_head(model: Any) -> SvmHead:
