@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from subterfuge.audio import read_audio
@@ -40,16 +41,17 @@ def check_readable(paths: Sequence[Path]) -> None:
 
 
 def _fits(name: str) -> list[Path]:
-    path = Path(name)
-    try:
-        if not name or path.exists() or not glob.has_magic(name):
-            return [path] if name else _nothing(name)
-    except (OSError, ValueError):  # a name that no file can have: too long, or with a NUL in it
+    if not name or "\0" in name:
         return _nothing(name)
+    with suppress(OSError):  # no file can have so long a name
+        if Path(name).exists():
+            return [Path(name)]
+    if not glob.has_magic(name):
+        return [Path(name)]  # whoever reads it will say what is wrong with it
     # Not Path.glob, which takes no absolute pattern.
     names = glob.glob(name, recursive=True)  # noqa: PTH207
     return sorted(found for found in map(Path, names) if found.is_file()) or _nothing(name)
 
 
 def _nothing(name: str) -> list[Path]:
-    raise SubterfugeError(f"{name[:200]!r}: fits no file, expected an audio file or a pattern of some")
+    raise SubterfugeError(f"{name[:200]!r}: fits no file, expected a file's name or a pattern of some")

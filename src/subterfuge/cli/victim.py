@@ -9,12 +9,21 @@ import typer
 
 from subterfuge.cli.options import Json
 
-app = typer.Typer(
-    name="victim",
-    help="Bring in, list and describe classifiers.",
-    rich_markup_mode=None,
-    no_args_is_help=True,
-)
+app = typer.Typer(name="victim", rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def victim(context: typer.Context) -> None:
+    """Bring in, list and describe classifiers.
+
+    \b
+    Examples:
+      subterfuge victim list
+      subterfuge victim info orchestra-svc
+      subterfuge victim import --help
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command("import")
@@ -79,7 +88,7 @@ def list_(json: Json = False) -> None:
 def info(
     victim: Annotated[str, typer.Argument(metavar="NAME_OR_FOLDER", help="The victim.")], json: Json = False
 ) -> None:
-    """What is known of a victim: kind, labels, sample rate, how it was trained and measured.
+    """What is known of a victim, its labels and measures.
 
     \b
     Examples:
