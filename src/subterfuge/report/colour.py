@@ -19,7 +19,7 @@ def palette(levels: int) -> NDArray[np.uint8]:
     """Colours from quiet to loud, perceptually even: CIE L* rises linearly while the hue turns.
 
     The hue runs from indigo through wine and ember to cream in CIE LCh (D65); where sRGB cannot show the
-    chroma wanted, the largest that it can is taken, so that the lightness is never bent.
+    chroma wanted, less is taken, so that the lightness is never bent.
 
     Parameters
     ----------
@@ -38,14 +38,15 @@ def palette(levels: int) -> NDArray[np.uint8]:
     t = np.linspace(0.0, 1.0, levels)
     lightness = 4.0 + 92.0 * t
     hue = np.deg2rad(285.0 + 165.0 * t**0.9)
-    wanted = 4.0 + 84.0 * np.sin(np.pi * t**0.85) ** 0.9
-    low, high = np.zeros(levels), np.ones(levels)
-    for _ in range(24):
+    wanted = 6.0 + 64.0 * np.sin(np.pi * t**0.8)
+    low, high = np.zeros(levels), np.full(levels, 150.0)  # bisect for the most chroma that sRGB can show
+    for _ in range(30):
         middle = (low + high) / 2
-        rgb = _lch_to_linear(lightness, wanted * middle, hue)
+        rgb = _lch_to_linear(lightness, middle, hue)
         inside = ((rgb >= 0.0) & (rgb <= 1.0)).all(1)
         low, high = np.where(inside, middle, low), np.where(inside, high, middle)
-    rgb = np.clip(_lch_to_linear(lightness, wanted * low, hue), 0.0, 1.0)
+    chroma = (wanted**-6 + low**-6) ** (-1 / 6)  # a smooth minimum: no kink where the gamut ends
+    rgb = np.clip(_lch_to_linear(lightness, chroma, hue), 0.0, 1.0)
     encoded = np.where(rgb <= 0.0031308, 12.92 * rgb, 1.055 * rgb ** (1 / 2.4) - 0.055)
     return np.round(255 * encoded).astype(np.uint8)
 

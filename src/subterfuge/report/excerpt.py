@@ -29,8 +29,6 @@ class Excerpt:
     original, adversarial : ndarray of float64, shape (channels, samples); the latter may be None
         One or two channels, at ``rate``.
     rate : int
-    bits : int
-        16 where that holds every sample exactly, else 24.
     start, total : float
         Where the excerpt begins, and how long the file is, in seconds.
     notes : list of str
@@ -40,7 +38,6 @@ class Excerpt:
     original: NDArray[np.float64]
     adversarial: NDArray[np.float64] | None
     rate: int
-    bits: int
     start: float
     total: float
     notes: list[str] = field(default_factory=list)
@@ -91,14 +88,12 @@ def cut(original: Path, adversarial: Path, *, seconds: float = 30.0) -> Excerpt:
         why = "where the perturbation is strongest" if after is not None else "where it is loudest"
         notes.append(f"Played and drawn here: {where} of {_minutes(frames / rate)}, {why}.")
     known = [before.subtype] + ([] if after is None else [after.subtype])
-    exact = not mono and all(subtype in _SIXTEEN_BIT for subtype in known)
     if not mono and any(subtype not in {*_SIXTEEN_BIT, "PCM_24"} for subtype in known):
         notes.append("For listening here the samples are rounded to 24 bits.")
     return Excerpt(
         original=_read(original, first, length, mono=mono),
         adversarial=None if after is None else _read(adversarial, first, length, mono=mono),
         rate=rate,
-        bits=16 if exact else 24,
         start=first / rate,
         total=frames / rate,
         notes=notes,
@@ -124,14 +119,17 @@ def listening_gain(original: NDArray[np.float64], perturbation: NDArray[np.float
     return math.floor(min(max(gain, 0.0), loudest) + 1e-9)
 
 
-def as_base64(y: NDArray[np.float64], rate: int, bits: int) -> str:
-    """Samples of shape (channels, samples) as a FLAC file (WAV at rates that FLAC cannot hold), in base64."""
-    full = 2 ** (bits - 1)
-    whole = np.clip(np.round(y.T * full), -full, full - 1).astype(np.int32) << (32 - bits)
+def as_base64(y: NDArray[np.float64], rate: int) -> str:
+    """Samples of shape (channels, samples) as a FLAC file (WAV at rates that FLAC cannot hold), in base64.
+
+    Always 24 bits: FLAC does not store the lower ones where they are zero, and browsers turn 24 bits into
+    floats exactly, while some scale 16-bit samples by 1/32767 above zero and 1/32768 below.
+    """
+    whole = np.clip(np.round(y.T * 2**23), -(2**23), 2**23 - 1).astype(np.int32) << 8
     for container in ("FLAC", "WAV"):
         buffer = io.BytesIO()
         try:
-            sf.write(buffer, whole, rate, format=container, subtype=f"PCM_{bits}")
+            sf.write(buffer, whole, rate, format=container, subtype="PCM_24")
         except (sf.LibsndfileError, ValueError):
             continue
         return base64.b64encode(buffer.getvalue()).decode("ascii")

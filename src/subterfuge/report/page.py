@@ -37,20 +37,29 @@ class _Stock:
     sounds: dict[str, str] = field(default_factory=dict)
     pictures: dict[str, str] = field(default_factory=dict)
     sound_bytes: int = 0
+    _powers: dict[bytes, NDArray[np.float64]] = field(default_factory=dict)
     _known: dict[bytes, str] = field(default_factory=dict)
 
-    def sound(self, y: NDArray[np.float64], rate: int, bits: int) -> str | None:
+    def sound(self, y: NDArray[np.float64], rate: int) -> str | None:
         """The id of a sound, or None where the page would grow beyond its budget."""
-        key = hashlib.blake2b(y.tobytes() + f"{y.shape}{rate}{bits}".encode()).digest()
+        key = _digest(y, rate)
         if key not in self._known:
-            data = excerpt.as_base64(y, rate, bits)
-            if self.sounds and self.sound_bytes + len(data) > 1.2 * BUDGET_BYTES:
+            data = excerpt.as_base64(y, rate)
+            if self.sounds and self.sound_bytes + len(data) > 1.4 * BUDGET_BYTES:
                 return None
             name = f"sound-{len(self.sounds) + 1}"
             self.sounds[name] = data
             self.sound_bytes += len(data)
             self._known[key] = name
         return self._known[key]
+
+    def original(self, y: NDArray[np.float64], rate: int, size: tuple[int, int]) -> NDArray[np.float64]:
+        """The spectrogram of an original, which many adversarial files may share."""
+        key = _digest(y, rate)
+        if key not in self._powers:
+            self._powers.clear()  # those that share one follow each other
+            self._powers[key] = spectrogram.bands(y, rate, width=size[0], height=size[1])
+        return self._powers[key]
 
     def picture(self, power: NDArray[np.float64], reference: float) -> str:
         """The id of a spectrogram's image."""
@@ -186,15 +195,15 @@ def _player(record: Record, stock: _Stock, limit: float, size: tuple[int, int]) 
         return {**empty, "notes": [str(reason)]}
     width, height = size
     notes = list(cut.notes)
-    power = spectrogram.bands(cut.original, cut.rate, width=width, height=height)
+    power = stock.original(cut.original, cut.rate, size)
     loudest = float(power.max())
     rows = [_row("original", "Original", stock.picture(power, loudest))]
-    sounds = {"original": stock.sound(cut.original, cut.rate, cut.bits)}
+    sounds = {"original": stock.sound(cut.original, cut.rate)}
     gain: int | None = None
     if cut.adversarial is not None:
         power = spectrogram.bands(cut.adversarial, cut.rate, width=width, height=height)
         rows.append(_row("adversarial", "Adversarial", stock.picture(power, loudest)))
-        sounds["adversarial"] = stock.sound(cut.adversarial, cut.rate, cut.bits)
+        sounds["adversarial"] = stock.sound(cut.adversarial, cut.rate)
         change = cut.adversarial - cut.original
         gain = excerpt.listening_gain(cut.original, change)
         if gain is None:
@@ -299,6 +308,10 @@ def _chances(record: Record) -> dict[str, Any] | None:
     if not before or not after:
         missing = "before" if not before else "after"
     return {"rows": rows, "others": others if rest else None, "missing": missing}
+
+
+def _digest(y: NDArray[np.float64], rate: int) -> bytes:
+    return hashlib.blake2b(y.tobytes() + f"{y.shape}{rate}".encode()).digest()
 
 
 def _own_percent(table: dict[str, float] | None, label: str) -> str | None:

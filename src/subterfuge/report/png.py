@@ -27,9 +27,9 @@ def encode(index: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
     height, width = index.shape
     plain = np.zeros((height, width + 1), np.uint8)
     plain[:, 1:] = index
-    upward = np.full((height, width + 1), 2, np.uint8)  # filter 2: less the pixel above, modulo 256
-    upward[0, 1:], upward[1:, 1:] = index[0], index[1:] - index[:-1]
-    body = min((zlib.compress(rows.tobytes(), 9) for rows in (plain, upward)), key=len)
+    leftward = np.full((height, width + 1), 1, np.uint8)  # filter 1: less the pixel to the left, modulo 256
+    leftward[:, 1], leftward[:, 2:] = index[:, 0], index[:, 1:] - index[:, :-1]
+    body = min((zlib.compress(rows.tobytes(), 6) for rows in (plain, leftward)), key=len)
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"PLTE", colours.tobytes()), (b"IDAT", body), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)

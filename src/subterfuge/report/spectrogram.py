@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 RANGE_DB = 90.0
@@ -36,24 +37,25 @@ def bands(y: NDArray[np.float64], rate: int, *, width: int = 840, height: int = 
         Power per bin, linear, the lowest frequency first; a full-scale sine is about 0.1 to 1.
     """
     window = max(16, round(_WINDOW_SECONDS * rate))
-    size = 2 ** math.ceil(math.log2(window) + 1)
-    hann = np.hanning(window + 2)[1:-1]
-    padded = np.pad(y, ((0, 0), (window // 2, window - window // 2)))
+    size = scipy.fft.next_fast_len(2 * window, real=True)
+    hann = np.hanning(window + 2)[1:-1].astype(np.float32)
+    # Mirrored at both ends, since a sudden start would draw a click there.
+    padded = np.pad(y, ((0, 0), (window // 2, window - window // 2)), mode="symmetric").astype(np.float32)
     starts = np.floor((np.arange(width) + 0.5) * y.shape[1] / width).astype(np.int64)
     edges = mel_to_hz(np.linspace(0.0, hz_to_mel(rate / 2), height + 1)) * size / rate
     below = np.minimum(np.floor(edges).astype(np.int64), size // 2)
     part = edges - below
-    spread = np.diff(edges)
+    spread = np.diff(edges)[:, None]
     out = np.empty((height, width))
-    for first in range(0, width, 128):  # in parts, so that a long clip costs no more memory than a short one
-        frames = padded[:, starts[first : first + 128, None] + np.arange(window)] * hann
-        power = np.abs(np.fft.rfft(frames, size, axis=2)) ** 2
-        mean = power.mean(0) * (2 / hann.sum()) ** 2
-        total = np.zeros((mean.shape[0], size // 2 + 2))
-        np.cumsum(mean, axis=1, out=total[:, 1:])
-        above = np.minimum(below + 1, size // 2 + 1)
-        at_edges = total[:, below] * (1 - part) + total[:, above] * part
-        out[:, first : first + 128] = (np.diff(at_edges, axis=1) / spread).T
+    for first in range(0, width, 64):  # in parts, so that a long clip costs no more memory than a short one
+        frames = padded[:, starts[first : first + 64, None] + np.arange(window)] * hann
+        spectrum = scipy.fft.rfft(frames, size, axis=2)
+        power = (spectrum.real**2 + spectrum.imag**2).mean(0) * (2 / hann.sum()) ** 2
+        total = np.zeros((power.shape[0], size // 2 + 3))
+        np.cumsum(power, axis=1, dtype=np.float64, out=total[:, 1 : size // 2 + 2])
+        total[:, -1] = total[:, -2]
+        at_edges = total[:, below] * (1 - part) + total[:, below + 1] * part
+        out[:, first : first + 64] = np.diff(at_edges, axis=1).T / spread
     return np.maximum(out, 0.0)
 
 
@@ -90,7 +92,7 @@ def time_ticks(start: float, duration: float) -> list[tuple[str, float]]:
     """Labels and places (0 left, 1 right) for the time axis of a clip that begins at ``start`` seconds."""
     step = next((s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if duration / s <= 8), 10.0)
     first = math.ceil(start / step - 1e-9)
-    places = [step * k for k in range(first, math.floor((start + duration) / step + 1e-9) + 1)]
+    places = [step * k for k in range(first, math.floor((start + duration) / step + 0.02) + 1)]
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     return [(_clock(at, decimals), (at - start) / duration) for at in places]
 

@@ -44,6 +44,19 @@
     return out;
   }
 
+  function ramp(parameter, from, to, now) {
+    parameter.cancelScheduledValues(now);
+    parameter.setValueAtTime(from, now);
+    parameter.linearRampToValueAtTime(to, now + RAMP);
+  }
+
+  // An idle context lets go of the sound card.
+  function rest(context) {
+    setTimeout(() => {
+      if (!players.some((one) => one.context === context && one.wanted)) context.suspend();
+    }, 500);
+  }
+
   class Player {
     constructor(section) {
       this.section = section;
@@ -136,8 +149,6 @@
     start() {
       const context = this.context;
       this.began = context.currentTime + 0.02;
-      this.master.gain.cancelScheduledValues(0);
-      this.master.gain.setValueAtTime(0, context.currentTime);
       this.master.gain.setValueAtTime(0, this.began);
       this.master.gain.linearRampToValueAtTime(1, this.began + RAMP);
       this.nodes = Object.entries(this.buffers).map(([key, buffer]) => {
@@ -155,9 +166,7 @@
     stop() {
       this.offset = this.time();
       const now = this.context.currentTime;
-      this.master.gain.cancelScheduledValues(now);
-      this.master.gain.setValueAtTime(this.master.gain.value, now);
-      this.master.gain.linearRampToValueAtTime(0, now + RAMP);
+      ramp(this.master.gain, now > this.began + RAMP ? 1 : 0, 0, now);
       for (const node of this.nodes) node.stop(now + RAMP);
       this.nodes = [];
     }
@@ -185,17 +194,14 @@
     listen(source) {
       const radio = $(`.source input[value="${source}"]`, this.section);
       if (!radio || radio.disabled) return;
+      const previous = this.data.source;
       radio.checked = true;
       this.data.source = source;
       const label = $(".hearing", this.section);
       if (label) label.textContent = source;
       if (this.gains) {
         const now = this.context.currentTime;
-        for (const [key, { gain }] of Object.entries(this.gains)) {
-          gain.cancelScheduledValues(now);
-          gain.setValueAtTime(gain.value, now);
-          gain.linearRampToValueAtTime(key === source ? 1 : 0, now + RAMP);
-        }
+        for (const [key, { gain }] of Object.entries(this.gains)) ramp(gain, Number(key === previous), Number(key === source), now);
       }
       say(`${this.playing ? "Now hearing" : "Next:"} ${NAMES[source]}.`);
     }
@@ -228,6 +234,7 @@
 
     show(state) {
       this.data.state = state;
+      if (this.context && state !== "playing" && state !== "loading") rest(this.context);
       if (state === "playing") this.section.classList.add("started");
       const button = $(".play", this.section);
       if (button) button.setAttribute("aria-label", state === "playing" || state === "loading" ? "Pause" : "Play");
@@ -254,6 +261,7 @@
 
     // A browser that cannot decode this gets plain players of the same embedded data.
     fail(error) {
+      this.wanted = false;
       this.show("failed");
       this.failure = String(error);
       const box = $(".fallback", this.section);
