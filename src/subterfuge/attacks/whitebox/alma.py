@@ -28,9 +28,10 @@ def alma(
     """Descend ``|delta|^2`` plus a penalty on the margin whose multiplier is learnt as the search goes.
 
     The constraint is the signed distance to the linearised boundary, ``-margin / |gradient|``, and all
-    lengths are in units of the boundary's distance at the clip, so that neither the scale of the victim
-    nor that of the audio matters. That unit doubles while a row has no success and the constraint no
-    longer shrinks. The root mean square that the step is divided by is one a row rather than one a sample.
+    lengths are in units of the boundary's distance, so that neither the scale of the victim nor that of
+    the audio matters: at first the distance that the linearised margin promises at the clip, doubled at
+    every check until there is a success, and then the distance of that success. The root mean square that
+    the step is divided by is one a row rather than one a sample.
 
     Parameters
     ----------
@@ -73,6 +74,7 @@ def alma(
         delta, push = torch.zeros_like(clean), heading(start.gradient, start.seed, 0)
         lack = torch.ones_like(unit)
         multiplier, weight = torch.ones_like(unit), torch.ones_like(unit)
+        known = torch.zeros_like(rows, dtype=torch.bool)
         square, at_check = torch.zeros_like(unit), torch.full_like(unit, torch.inf)
         for step in range(1, steps):
             if not len(rows):
@@ -90,12 +92,15 @@ def alma(
             push = heading(gradient, start.seed, step)
             far = (margin.abs() / lengths(gradient)).nan_to_num(posinf=torch.inf) / unit
             lack = torch.where(reached, -far.clamp(max=10), far.clamp(1e-3, 10))
+            best = search.best_distance[rows]
+            first = reached & ~known
+            known = known | reached
+            unit = torch.where(first, best, unit)
             if step % check_every == 0:
-                never = ~torch.isfinite(search.best_distance[rows])
-                stuck = never & (lack > 0.95 * at_check)
+                stuck = ~reached & (lack > 0.95 * at_check)
                 weight = torch.where(stuck, weight * growth, weight).clamp(max=1e3)
-                unit = torch.where(stuck, torch.minimum(2 * unit, loudness(clean)), unit)
-                at_check = torch.where(stuck, torch.inf, lack)
+                unit = torch.where(known, unit, torch.minimum(2 * unit, loudness(clean)))
+                at_check = lack
     return search.outcome()
 
 

@@ -99,6 +99,7 @@ def apgd(
                 continue
             over = reached | (ascent.count == turn)
             bracket.learn(over, reached, lengths(x - clean, norm))
-            end = torch.where(reached[:, None], x, ascent.best) - clean
-            ascent.restart(over, place(clean, project(end, bracket.radius, norm)), bracket.radius)
+            found = torch.isfinite(search.best_distance[rows])
+            best = torch.where(found[:, None], search.best[rows], ascent.best) - clean
+            ascent.restart(over, place(clean, project(best, bracket.radius, norm)), bracket.radius)
     return search.outcome()

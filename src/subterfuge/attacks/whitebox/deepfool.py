@@ -45,8 +45,8 @@ def deepfool(
     overshoot : float
         By what share the whole perturbation is lengthened, to land behind the boundary.
     longest : float
-        Most that one step may add, as a share of the clip's norm: a flat gradient promises a boundary
-        at infinity.
+        Most that the first step may add, as a share of the clip's norm (a flat gradient promises a
+        boundary at infinity); each further step may be half as long again.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def deepfool(
             keep = ~reached
             rows, clean, total = rows[keep], clean[keep], total[keep]
             jump = nearest_success(duels[keep], gradients[keep], away=search.goal.away)
-            cap = longest * loudness(clean)
+            cap = longest * 1.5**step * loudness(clean)
             size = lengths(jump)
             random = heading(noise(clean, seed, step).expand_as(clean), seed, step) * cap[:, None]
             # Nothing to win, yet not there (a victim may vote otherwise): further the same way, or any way.

@@ -38,7 +38,8 @@ def fmn(
     """Gradient steps in a ball that first reaches for the linearised boundary, then closes in on it.
 
     Until a row has succeeded, its radius is the length of its perturbation plus the distance that the
-    margin's linearisation promises; afterwards it shrinks on success and grows on failure, ever less.
+    margin's linearisation promises (and no less than before: samples at full scale can bend the promise);
+    afterwards it shrinks on success and grows on failure, ever less.
     Departures from the paper: steps are measured in present radii (the paper's are in pixel units), and
     under Linf they follow the gradient's signs.
 
@@ -90,7 +91,9 @@ def fmn(
             best = search.best_distance[rows]
             # A linearised boundary is met from inside; the small excess makes sure that it is crossed.
             reach = lengths(delta, norm) + 1.02 * linear_distance(margin, gradient, clean, norm)
-            grown = torch.where(torch.isfinite(best), radius * (1 + change), reach)
+            grown = radius * (1 + change)
+            if step > 1:
+                grown = torch.where(torch.isfinite(best), grown, torch.maximum(grown, reach))
             radius = torch.where(reached, torch.minimum(radius * (1 - change), best), grown)
             move = cosine(step - 1, steps - 1, *stride) * radius
             delta = delta + move[:, None] * heading(gradient, start.seed, step, norm)

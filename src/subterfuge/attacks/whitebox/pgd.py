@@ -32,7 +32,7 @@ def pgd(
 
     A row ends at its first success when the radius is fixed. Without a radius, each row searches for the
     smallest one that will do: rounds of ``round_steps``, each at a radius of its own, chosen by bisection
-    from what the rounds before it found and started from where they ended.
+    from what the rounds before it found and started from the best of them.
 
     Parameters
     ----------
@@ -102,4 +102,7 @@ def pgd(
             over = reached | (left == 0)
             bracket.learn(over, reached, lengths(delta, norm))
             left = torch.where(over, turn, left)
+            # The next round begins at the best success; a failed round may have slid far from it.
+            again = (over & torch.isfinite(search.best_distance[rows]))[:, None]
+            delta = torch.where(again, search.best[rows] - clean, delta)
     return search.outcome()
