@@ -381,7 +381,7 @@ def test_nothing_sticks_out(open_page, width, name):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     out = page.evaluate(
         """[...document.querySelectorAll('main *')].filter(e => e.checkVisibility() && !e.closest('.unseen'))
-           .filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.className || e.tagName)"""
+           .filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.className)"""
     )
     assert out == []
     if width < 500:
@@ -400,7 +400,7 @@ def test_hostile_names_are_only_text(open_page):
 
 
 def test_sorting_the_overview(open_page):
-    page = open_page()
+    page = open_page(reduced_motion="reduce")
 
     def files() -> list[str]:
         return [row.split("\n")[0] for row in page.locator("#overview tbody .c-number").all_inner_texts()]
@@ -414,7 +414,8 @@ def test_sorting_the_overview(open_page):
     assert page.locator("#overview th[aria-sort]").count() == 1
     page.click("#overview tbody a >> nth=0")
     assert page.evaluate("location.hash") == "#file-2"
-    page.wait_for_function("Math.abs(document.querySelector('#file-2').getBoundingClientRect().top) < 60")
+    page.wait_for_timeout(100)
+    assert abs(page.evaluate("document.querySelector('#file-2').getBoundingClientRect().top")) < 60
 
 
 def test_the_perturbation_has_a_scale_of_its_own(open_page):
@@ -428,7 +429,7 @@ def test_the_perturbation_has_a_scale_of_its_own(open_page):
 def test_copy(open_page):
     page = open_page("one.html", permissions=["clipboard-read", "clipboard-write"])
     page.click(".copy")
-    page.wait_for_function("document.querySelector('.copy').textContent === 'Copied'")
+    page.get_by_text("Copied", exact=True).wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == "subterfuge attack tone.wav --to trumpet"
 
 
