@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -115,16 +116,13 @@ class RbfMachine(Machine):
         )
         lost = torch.finfo(torch.float64).eps * gamma * float(square.max())
         self.by_differences = lost * float(torch.linalg.vector_norm(dual, dim=0).max()) > _LEAST_FELT
-        self.register_buffer("vectors", padded(near) if self.by_differences else near[:0])
+        self.register_buffer("vectors", padded(near, math.sqrt(-_FAR)) if self.by_differences else near[:0])
 
     def exponent(self, x: Tensor) -> Tensor:
         """-gamma |x - s|^2 for every support vector s of centred ``x``, shape (batch, padded vectors)."""
         if self.by_differences:
             distance = torch.cdist(x, self.vectors, compute_mode="donot_use_mm_for_euclid_dist")
-            # The padding is far away, and that stands in the last row.
-            return torch.addcmul(
-                self.augmented[-1].clamp(max=_FAR / 2), distance, distance, value=-self.gamma
-            )
+            return distance.square() * -self.gamma
         square = x.square().sum(1, keepdim=True)
         return torch.cat([x, square, torch.ones_like(square)], 1) @ self.augmented
 

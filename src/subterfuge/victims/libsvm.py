@@ -221,9 +221,8 @@ def tie_break_margins(duels: Tensor, classes: int) -> Tensor:
 
 def platt(duels: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Platt's sigmoid on each duel: P(i | i or j), same shape, in [1e-7, 1 - 1e-7] as libsvm has it."""
-    return torch.sigmoid(torch.addcmul(-b, duels, a, value=-1)).clamp_(
-        LEAST_PROBABILITY, 1 - LEAST_PROBABILITY
-    )
+    p = torch.sigmoid(torch.addcmul(-b, duels, a, value=-1))
+    return p.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
 
 
 @lru_cache(maxsize=32)
