@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from subterfuge.features.constants import HOP, N_FFT
 from subterfuge.features.temporal import THRESHOLD, soft_width
@@ -21,7 +22,8 @@ def _blocks(rows: int, steps: int) -> list[tuple[int, int]]:
 def frame_levels(padded: Tensor) -> Tensor:
     """Root mean square of each frame, shape (batch, frames); ``padded`` is (batch, (frames + 3) * HOP)."""
     steps = padded.view(len(padded), -1, HOP)
-    energy = torch.cat([steps[:, a:b].square().sum(-1) for a, b in _blocks(*steps.shape[:2])], dim=1)
+    blocks = _blocks(*steps.shape[:2])
+    energy = torch.cat([(steps[:, a:b] * steps[:, a:b]).sum(-1) for a, b in blocks], dim=1)
     return (energy.unfold(-1, STEPS, 1).sum(-1) / N_FFT).sqrt()
 
 
@@ -29,7 +31,7 @@ def add_level_slope(out: Tensor, padded: Tensor, levels: Tensor, grad: Tensor) -
     """Add to ``out``, of the shape of ``padded``, the gradient of the mean level times ``grad`` (batch,)."""
     frames = levels.shape[-1]
     each = torch.where(levels > 0, (grad / (frames * N_FFT))[:, None] / levels, 0.0)
-    weight = torch.nn.functional.pad(each, (STEPS - 1, STEPS - 1)).unfold(-1, STEPS, 1).sum(-1)
+    weight = functional.pad(each, (STEPS - 1, STEPS - 1)).unfold(-1, STEPS, 1).sum(-1)
     shape = (len(padded), -1, HOP)
     out.view(shape).addcmul_(padded.view(shape), weight[:, :, None])
 
@@ -65,23 +67,25 @@ def crossing_rate(y: Tensor) -> Tensor:
     return (total.double() / ((1 + samples // HOP) * N_FFT)).to(y.dtype)
 
 
-def add_crossing_slope(out: Tensor, y: Tensor, grad: Tensor) -> None:
-    """Add to ``out``, of the shape of ``y``, the soft gradient of the mean rate times ``grad`` (batch,)."""
+def add_crossing_slope(out: Tensor, padded: Tensor, y: Tensor, grad: Tensor) -> None:
+    """Add to ``out``, of the shape of ``padded``, the soft gradient of the mean rate times ``grad`` (batch,).
+
+    Beyond the ends of ``y`` the padding is zero, and so is its soft sign: no step there weighs anything. (What is
+    added to ``out`` there means nothing.)
+    """
     rows, samples = y.shape
-    inside, first = crossing_weights(samples, y.device)
-    width = soft_width(y)
-    each = (-0.5 * grad / ((1 + samples // HOP) * N_FFT))[:, None] / width
-    narrow = width.reciprocal()
+    inside, first = (x.to(y.dtype) for x in crossing_weights(samples, y.device))
+    # The steps into the first sample of a block and of the one after it weigh less than those between.
+    less = first / inside - 1
+    after = functional.pad(first[1:], (0, 1)) / inside - 1
+    narrow = soft_width(y).reciprocal()
+    each = (-0.5 * grad / ((1 + samples // HOP) * N_FFT))[:, None] * narrow * inside
+    steps, half = out.view(rows, -1, HOP), STEPS // 2
     for a, b in _blocks(rows, len(inside)):
-        start, stop = a * HOP, min(b * HOP, samples)
-        left, right = max(start - 1, 0), min(stop + 1, samples)
-        soft = torch.tanh(y[:, left:right] * narrow)
-        # Weights of the steps into samples left + 1 .. right - 1.
-        weight = inside[a : b + 1].to(y.dtype).repeat_interleave(HOP)
-        weight[::HOP] = first[a : b + 1].to(y.dtype)
-        weight = weight[left + 1 - start : right - start]
-        pull = torch.zeros_like(soft)
-        torch.mul(weight, soft[:, :-1], out=pull[:, 1:])
-        pull[:, :-1].addcmul_(weight, soft[:, 1:])
-        pull.mul_(1 - soft.square()).mul_(each)
-        out[:, start:stop] += pull[:, start - left : stop - left]
+        soft = (padded[:, (a + half) * HOP - 1 : (b + half) * HOP + 1] * narrow).tanh_()
+        pull = (soft[:, :-2] + soft[:, 2:]).view(rows, -1, HOP)
+        pull[:, :, 0] += less[a:b] * soft[:, :-2:HOP]
+        pull[:, :, -1] += after[a:b] * soft[:, HOP + 1 :: HOP]
+        squares = soft[:, 1:-1].square().view(pull.shape)
+        pull.addcmul_(pull, squares, value=-1)
+        steps[:, a + half : b + half].addcmul_(pull, each[:, a:b, None])

@@ -19,83 +19,111 @@ ROLL_PERCENT = 0.85
 
 
 class Shape(NamedTuple):
-    """What is known of each spectrum; each of shape (spectra,), in bins."""
+    """What is known of each spectrum, in bins; each of shape (...)."""
 
     total: Tensor
     centroid: Tensor
     variance: Tensor
     rolloff: Tensor
-    """Index of the bin, whole."""
+    """Index of a bin, whole."""
     density: Tensor
     """Mean magnitude of the run in which the rolloff falls."""
 
 
-def moments(magnitudes: Tensor, constants: Constants) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Sums of the runs (spectra, RUNS), then total, centroid and variance (spectra,)."""
-    zeroth, first, second = (magnitudes.view(-1, RUN) @ constants.moments).view(-1, RUNS, 3).unbind(-1)
-    total = zeroth.sum(-1)
-    whole = total.masked_fill(total == 0, 1.0)
-    centroid = (torch.mv(zeroth, constants.middles) + first.sum(-1)) / whole
-    away = constants.middles - centroid[:, None]
-    variance = (second + away * (2 * first + away * zeroth)).sum(-1) / whole
-    return zeroth, total, centroid, variance.clamp_min_(0.0)
+class Slope(NamedTuple):
+    """The gradient by the magnitudes, in few numbers."""
+
+    polynomial: Tensor
+    """For centroid and bandwidth: coefficients about the middle of each run, shape (..., RUNS, 3)."""
+    step: Tensor
+    """For the rolloff: the height at each run, shape (..., RUNS)."""
+    crossing: Tensor
+    """The run of the crossing, shape (...)."""
+    down: Tensor
+    """By how much each bin of that run is lower, shape (..., RUN)."""
+    softening: Tensor
+    """Magnitude under which a bin counts for little in that of the rolloff, shape (...)."""
 
 
-def shape(magnitudes: Tensor, runs: Tensor, total: Tensor, centroid: Tensor, variance: Tensor) -> Shape:
-    """Add the rolloff: find the run in which the share is reached, then the bin in it."""
+def run_moments(magnitudes: Tensor, known: Constants) -> Tensor:
+    """Moments 0, 1 and 2 of the runs of each spectrum (spectra, WIDTH), shape (spectra, RUNS, 3)."""
+    return (magnitudes.view(-1, RUN) @ known.moments).view(-1, RUNS, 3)
+
+
+def rolloff(magnitudes: Tensor, runs: Tensor) -> tuple[Tensor, Tensor]:
+    """The bin of the rolloff and the density there, each of shape (spectra,); ``runs`` are the zeroth moments."""
     running = runs.cumsum(-1)
     threshold = ROLL_PERCENT * running[:, -1:]
-    run = (running < threshold).sum(-1, keepdim=True)
-    before = torch.where(run > 0, running.gather(-1, (run - 1).clamp_min(0)), 0.0)
-    row = torch.arange(len(runs), device=runs.device)
-    inside = magnitudes.view(-1, RUNS, RUN)[row, run[:, 0]]
-    bin_ = ((inside.cumsum(-1) + before) < threshold).sum(-1)
-    rolloff = (run[:, 0] * RUN + bin_).clamp_max(BINS - 1)
+    run = torch.searchsorted(running, threshold)
+    here = runs.gather(-1, run)
+    threshold -= running.gather(-1, run) - here
+    inside = magnitudes.view(-1, RUN).index_select(0, _place(run[:, 0])).cumsum(-1)
+    first = run * RUN
+    bin_ = torch.searchsorted(inside, threshold).add_(first).clamp_max_(BINS - 1)
     # The last run is one bin, padded.
-    size = (BINS - run * RUN).clamp_max(RUN)
-    density = (runs.gather(-1, run) / size)[:, 0]
-    return Shape(total, centroid, variance, rolloff.to(total.dtype), density)
+    density = here / (BINS - first).clamp_max_(RUN)
+    return bin_[:, 0].to(runs.dtype), density[:, 0]
+
+
+def _place(run: Tensor) -> Tensor:
+    """Which of the runs of all spectra is the given one of each, shape (spectra,)."""
+    return torch.arange(len(run), device=run.device).mul_(RUNS).add_(run)
+
+
+def shape(sums: Tensor, rolloff: Tensor, density: Tensor, known: Constants) -> Shape:
+    """Put together what the moments of the runs, shape (..., RUNS, 3), say."""
+    zeroth, first, second = sums.unbind(-1)
+    total = zeroth.sum(-1)
+    whole = total.masked_fill(total == 0, 1.0)
+    centroid = (zeroth @ known.middles + first.sum(-1)) / whole
+    away = known.middles - centroid[..., None]
+    variance = (second + away * (2 * first + away * zeroth)).sum(-1) / whole
+    return Shape(total, centroid, variance.clamp_min_(0.0), rolloff, density)
 
 
 def slope(
-    magnitudes: Tensor,
-    of: Shape,
-    grad_centroid: Tensor,
-    grad_deviation: Tensor,
-    grad_rolloff: Tensor,
-    constants: Constants,
-) -> Tensor:
-    """Gradient by each magnitude over that magnitude, shape (spectra, WIDTH), from those by the three numbers.
-
-    Centroid and bandwidth are a polynomial of the second degree in the bin, written about the middle of each
-    run; the rolloff is a step, of which only the run of the crossing holds two values.
-    """
+    of: Shape, grad_centroid: Tensor, grad_deviation: Tensor, grad_rolloff: Tensor, known: Constants
+) -> Slope:
+    """The gradient by the magnitudes from those by centroid, standard deviation and rolloff."""
     alive = of.total >= FAINT
     over = torch.where(alive, of.total.clamp_min(FAINT).reciprocal(), 0.0)
-    deviation = of.variance.sqrt()
-    linear = grad_centroid * over
-    square = torch.where(of.variance > 0, grad_deviation * over / (2 * deviation).clamp_min(1e-12), 0.0)
-
-    away = constants.middles - of.centroid[:, None]
-    linear, square = linear[:, None], square[:, None]
-    zeroth = linear * away + square * (away.square() - of.variance[:, None])
-    first = linear + 2 * square * away
-    coefficients = torch.stack([zeroth, first, square.expand_as(first)], dim=-1)
-    smooth = (coefficients.view(-1, 3) @ constants.moments.T).view(-1, WIDTH)
-    # Where a magnitude is nothing, so is the amplitude that this is going to multiply.
-    tiny = torch.finfo(magnitudes.dtype).tiny ** 0.5
-    smooth.div_(magnitudes.clamp_min(tiny))
-
-    mean = of.total / BINS
-    steep = torch.where(
-        alive, grad_rolloff / torch.maximum(of.density, LEAST_DENSITY * mean).clamp_min(tiny), 0.0
+    spread = of.variance > 0
+    deviation = of.variance.sqrt().masked_fill(~spread, 1.0)
+    linear = (grad_centroid * over)[..., None]
+    square = torch.where(spread, 0.5 * grad_deviation * over / deviation, 0.0)[..., None]
+    away = known.middles - of.centroid[..., None]
+    twice = 2 * square * away
+    polynomial = torch.stack(
+        [
+            away * (linear + square * away) - square * of.variance[..., None],
+            linear + twice,
+            square.expand_as(away),
+        ],
+        dim=-1,
     )
-    run = torch.arange(RUNS, device=magnitudes.device)
-    crossing = (of.rolloff / RUN).floor().long()[:, None]
-    step = steep[:, None] * (ROLL_PERCENT - (run < crossing).to(steep.dtype))
-    weight = step[:, :, None].expand(-1, -1, RUN).clone()
-    row = torch.arange(len(steep), device=magnitudes.device)
-    below = crossing * RUN + torch.arange(RUN, device=magnitudes.device) <= of.rolloff[:, None]
-    weight[row, crossing[:, 0]] = steep[:, None] * (ROLL_PERCENT - below.to(steep.dtype))
-    soft = magnitudes + (SOFTENING * mean).clamp_min(tiny)[:, None]
-    return smooth.addcdiv_(weight.view(-1, WIDTH), soft)
+    mean = of.total / BINS
+    density = torch.maximum(of.density, LEAST_DENSITY * mean).clamp_min(FAINT / BINS)
+    steep = torch.where(alive, grad_rolloff / density, 0.0)[..., None]
+    run = torch.arange(RUNS, device=steep.device)
+    crossing = (of.rolloff / RUN).floor()[..., None]
+    step = steep * (ROLL_PERCENT - (run < crossing).to(steep.dtype))
+    last = of.rolloff[..., None] - crossing * RUN
+    down = steep * (torch.arange(RUN, device=steep.device) <= last).to(steep.dtype)
+    softening = (SOFTENING * mean).clamp_min(FAINT / BINS)
+    return Slope(polynomial, step, crossing[..., 0].long(), down, softening)
+
+
+def phase_slope(magnitudes: Tensor, by: Slope, known: Constants, room: Tensor) -> Tensor:
+    """Gradient by each magnitude, over that magnitude: what an amplitude is to be multiplied by.
+
+    Shape (spectra, WIDTH), as that of ``magnitudes`` and of ``room``; both are used up.
+    """
+    # Where a magnitude is nothing, so is the amplitude.
+    magnitudes.clamp_min_(torch.finfo(magnitudes.dtype).tiny ** 0.5)
+    out = (by.polynomial.reshape(-1, 3) @ known.moments.T).view(-1, WIDTH).div_(magnitudes)
+    soft = torch.add(magnitudes, by.softening[:, None], out=room).view(-1, RUNS, RUN)
+    out.view(-1, RUNS, RUN).addcdiv_(by.step[:, :, None], soft)
+    place = _place(by.crossing)
+    down = by.down / soft.view(-1, RUN).index_select(0, place)
+    out.view(-1, RUN).index_add_(0, place, down, alpha=-1)
+    return out

@@ -59,7 +59,7 @@ def rms(
 
 def soft_width(y: Tensor, threshold: float = THRESHOLD) -> Tensor:
     """Width of the soft sign for each clip, shape (..., 1)."""
-    level = y.detach().square().mean(-1, keepdim=True, dtype=torch.float64).sqrt().to(y.dtype)
+    level = torch.linalg.vector_norm(y.detach(), dim=-1, keepdim=True) / y.shape[-1] ** 0.5
     return (SOFTNESS * level).clamp_min(threshold)
 
 
