@@ -50,16 +50,24 @@ class Goal:
         margin = self.score_margin(hearing.scores)
         if self.confidence is None:
             return margin
-        assert hearing.probabilities is not None, "a goal with a confidence needs probabilities"
-        return torch.minimum(margin, self.surplus(hearing.probabilities).to(margin.dtype))
+        return torch.minimum(margin, self.surplus(hearing).to(margin.dtype))
 
-    def surplus(self, probabilities: Tensor) -> Tensor:
+    def probability(self, hearing: Hearing) -> Tensor:
+        """The label's probability, shape (batch,); refuses a hearing of a victim that gives none."""
+        if hearing.probabilities is None:
+            raise SubterfugeError(
+                f"confidence: got {self.confidence} for a victim that gives no probabilities, expected none"
+            )
+        label = self.label.to(hearing.probabilities.device)[:, None]
+        return hearing.probabilities.gather(1, label)[:, 0]
+
+    def surplus(self, hearing: Hearing) -> Tensor:
         """Log-odds by which the label's probability exceeds the confidence, float64, shape (batch,)."""
         assert self.confidence is not None
         # In float64, since a float32 probability of exactly 1 has an infinite slope, which times the zero
         # that the smaller of two margins passes back would be NaN.
-        p = probabilities.gather(1, self.label[:, None].to(probabilities.device))[:, 0].double()
-        return torch.logit(p, eps=1e-12) - math.log(self.confidence / (1 - self.confidence))
+        odds = torch.logit(self.probability(hearing).double(), eps=1e-12)
+        return odds - math.log(self.confidence / (1 - self.confidence))
 
     def duels(self, hearing: Hearing) -> Tensor:
         """One margin a rival label, shape (batch, labels - 1), differentiable.
@@ -75,8 +83,7 @@ class Goal:
             return other - own
         if self.confidence is None:
             return own - other
-        assert hearing.probabilities is not None, "a goal with a confidence needs probabilities"
-        surplus = self.surplus(hearing.probabilities).to(own.dtype)
+        surplus = self.surplus(hearing).to(own.dtype)
         return torch.cat([own - other, surplus[:, None]], 1)
 
     def score_margin(self, scores: Tensor) -> Tensor:
@@ -93,9 +100,7 @@ class Goal:
             return ~same
         if self.confidence is None:
             return same
-        assert hearing.probabilities is not None, "a goal with a confidence needs probabilities"
-        label = self.label.to(hearing.probabilities.device)[:, None]
-        return same & (hearing.probabilities.gather(1, label)[:, 0] >= self.confidence)
+        return same & (self.probability(hearing) >= self.confidence)
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,8 @@ class Targeted:
         Raises
         ------
         SubterfugeError
-            If the label is unknown, or a confidence is asked of a victim without probabilities.
+            If the label is unknown. (A confidence asked of a victim without probabilities is refused at
+            the first hearing.)
         """
         if isinstance(self.label, str):
             label = torch.full((len(y),), index_of(self.label, victim.labels))

@@ -12,7 +12,9 @@ from subterfuge.victims.victim import Hearing, TorchVictim
 
 
 class Linear(TorchVictim):
-    """Scores ``y W' + b``, probabilities by softmax."""
+    """Scores ``y W' + b``, probabilities by softmax; computed in ``inside``, by default the clips' type."""
+
+    inside: torch.dtype | None = None
 
     def __init__(self, weight: Tensor, bias: Tensor, *, scale: float = 1.0) -> None:
         super().__init__()
@@ -22,6 +24,7 @@ class Linear(TorchVictim):
 
     def hear(self, y: Tensor, *, probabilities: bool = False) -> Hearing:
         # A sum rather than a matrix product, whose rounding depends on how many rows there are.
+        y = y.to(self.inside or y.dtype)
         scores = ((y[:, None] * self.weight.to(y)).sum(2) + self.bias.to(y)) * self.scale
         return Hearing(scores, scores.argmax(1), scores.softmax(1) if probabilities else None)
 

@@ -86,7 +86,7 @@ def spectral_centroid(
     Examples
     --------
     >>> import torch
-    >>> y = torch.sin(torch.arange(22050) * 2 * torch.pi * 1000 / 22050)
+    >>> y = torch.sin(torch.arange(22050.0, dtype=torch.float64) * 2 * torch.pi * 1000 / 22050)
     >>> round(float(spectral_centroid(y=y)[0, 20]))
     1000
     """

@@ -166,7 +166,7 @@ def vote_margins(duels: Tensor, classes: int) -> Tensor:
     Examples
     --------
     >>> vote_margins(torch.tensor([[1.0, 2.0, 0.5]]), 3)  # 0 beats 1 and 2, 1 beats 2
-    tensor([[ 1.0000, -1.0000, -2.0000]])
+    tensor([[ 1., -1., -2.]])
     """
     if classes == 2:
         return torch.cat([duels, -duels], 1)

@@ -90,7 +90,7 @@ def alma(
             delta = x - clean
             margin, reached, gradient = search.climb(x, rows)
             push = heading(gradient, start.seed, step)
-            far = (margin.abs() / lengths(gradient)).nan_to_num(posinf=torch.inf) / unit
+            far = (margin.abs() / lengths(gradient)).to(unit.dtype).nan_to_num(posinf=torch.inf) / unit
             lack = torch.where(reached, -far.clamp(max=10), far.clamp(1e-3, 10))
             best = search.best_distance[rows]
             first = reached & ~known

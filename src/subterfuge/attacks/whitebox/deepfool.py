@@ -119,7 +119,7 @@ def nearest_success(duels: Tensor, gradients: Tensor, *, away: bool, sweeps: int
     if away:
         far, which = far.min(1)
         far = torch.where(seen.any(1), far.clamp(min=0), 0.0)
-        return far[:, None] * unit[torch.arange(len(unit), device=unit.device), which]
+        return far[:, None].to(unit.dtype) * unit[torch.arange(len(unit), device=unit.device), which]
     # Scaled by the farthest plane, in float64: distances may be of any size.
     scale = far.amax(1, keepdim=True).clamp(min=1e-30).double()
     wanted, alike = far.double() / scale, (unit @ unit.transpose(1, 2)).double()

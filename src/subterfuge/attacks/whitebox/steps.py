@@ -74,7 +74,9 @@ def linear_distance(margin: Tensor, gradient: Tensor, y: Tensor, norm: float = 2
     """
     dual = 1.0 if norm == math.inf else 2.0
     far = loudness(y, norm)
-    distance = torch.nan_to_num(margin.abs() / lengths(gradient, dual), nan=math.inf, posinf=math.inf)
+    # A victim's scores may be float64 where its waveforms are float32.
+    distance = (margin.abs() / lengths(gradient, dual)).to(y.dtype)
+    distance = torch.nan_to_num(distance, nan=math.inf, posinf=math.inf)
     return torch.minimum(torch.maximum(distance, 1e-6 * far), 10**-0.5 * far)
 
 
