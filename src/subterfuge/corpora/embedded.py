@@ -16,7 +16,8 @@ def root() -> Path:
 def clips() -> tuple[Clip, ...]:
     """The embedded clips, in the order of their names: ``<label>-<n>.flac``, 3 s, 44.1 kHz, 16 bit.
 
-    Those that end in 1 are stereo, those in 2 mono. None was trained on.
+    Two a label, some stereo and most mono. The embedded victim was trained on none of them and hears
+    each as its label.
 
     Examples
     --------

@@ -130,8 +130,10 @@ def _line(
     at, place, held = 0.0, int(rng.integers(len(pitches))), float(rng.uniform(0.55, 1.03))
     while at < seconds:
         length = min(max(float(rng.choice(values)) * beat, 0.1), seconds - at)
-        if rng.random() < 0.93 or at == 0:
-            notes.append(Note(at, max(length * held, 0.06), pitches[place], _touch(rng, loud)))
+        # Gaps stay short, as they do in music: rests of under half a second, and no long note cut by half.
+        if rng.random() < 0.93 or at == 0 or length > 0.5:
+            lasts = max(length * held, length - 0.3, 0.06)
+            notes.append(Note(at, lasts, pitches[place], _touch(rng, loud)))
         at += length
         step = int(rng.choice((-4, -2, -1, -1, 1, 1, 2, 4, 0)))
         place = min(max(place + step, 0), len(pitches) - 1)

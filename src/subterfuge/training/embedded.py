@@ -30,6 +30,7 @@ from subterfuge.victims.store import VictimInfo, file_sha256, save_victim, victi
 NAME = "orchestra-svc"
 CLIPS_PER_LABEL = 2
 PEAK_DB = -2.0
+SURE = 0.7  # probability from which a clip counts as heard surely
 
 
 def make(
@@ -75,8 +76,7 @@ def make(
             seed=seed,
             workers=workers,
         )
-        chances = fit.model.predict_proba(features[fit.test])
-        _write_clips(out / "clips", fit.model, [corpus.clips[i] for i in fit.test], chances)
+        _write_clips(out / "clips", fit.model, [corpus.clips[i] for i in fit.test])
     accuracy = {"orchestra_held_out": fit.held_out, "orchestra_cross_validated": fit.cross_validated}
     if recordings is not None:
         accuracy["real_recordings"] = _accuracy(fit.model, recordings, workers)
@@ -87,8 +87,8 @@ def make(
         out=out / "victims" / NAME,
         trained=(
             f"StandardScaler and RBF SVC (C={fit.parameters['C']:g}, gamma={fit.parameters['gamma']:g}, "
-            f"tuned by grouped cross-validation) on {len(corpus.clips) - len(fit.test)} three-second phrases of "
-            f"{len(corpus.labels)} instruments, rendered from {len(fonts)} MIT-licensed soundfonts."
+            f"tuned by grouped cross-validation) on {len(corpus.clips) - len(fit.test)} three-second phrases "
+            f"of {len(corpus.labels)} instruments, rendered from {len(fonts)} MIT-licensed soundfonts."
         ),
         accuracy=accuracy,
         source={
@@ -121,27 +121,36 @@ def _accuracy(model: Any, recordings: Path, workers: int) -> float:
     return float(np.mean(heard == np.array([clip.label for clip in clips])))
 
 
-def _write_clips(out: Path, model: Any, candidates: Sequence[Clip], chances: Any) -> None:
-    """Of each label the clips heard most surely, from different recordings, re-levelled and heard again."""
+def _write_clips(out: Path, model: Any, candidates: Sequence[Clip]) -> None:
+    """Of each label, clips of different recordings heard surely, without long gaps, small (so without hiss).
+
+    They are brought to one level first, which changes how they are heard, and heard again as written.
+    """
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("*.flac"):
         old.unlink()
     for column, label in enumerate(model.classes_):
+        ranked = []
+        for clip in (clip for clip in candidates if clip.label == label):
+            trial = out / "trial.flac"
+            _write_clip(trial, clip.path, mono=True)
+            features = librosa25_of([trial])
+            if model.predict(features)[0] == label:
+                unsure = model.predict_proba(features)[0, column] < SURE
+                ranked.append((unsure, _silence(trial) > 0.2, trial.stat().st_size, clip))
+            trial.unlink()
         taken: list[str] = []
-        order = np.argsort(-chances[:, column], kind="stable")
-        for clip in (candidates[i] for i in order if candidates[i].label == label):
-            if len(taken) == CLIPS_PER_LABEL:
-                break
-            path = out / f"{label}-{len(taken) + 1}.flac"
-            if clip.recording in taken:
-                continue
-            _write_clip(path, clip.path, mono=len(taken) % 2 == 1)
-            if model.predict(librosa25_of([path]))[0] == label:
+        for *_, clip in sorted(ranked, key=lambda row: row[:3]):
+            if clip.recording not in taken and len(taken) < CLIPS_PER_LABEL:
                 taken.append(clip.recording)
-            else:
-                path.unlink()
+                path = out / f"{label}-{len(taken)}.flac"
+                _write_clip(path, clip.path, mono=len(taken) > 1 or column % 4 > 0)
         if len(taken) < CLIPS_PER_LABEL:
             raise SubterfugeError(f"only {len(taken)} held-out recordings of {label!r} are heard rightly")
+    written = sorted(out.glob("*.flac"))
+    for path, heard in zip(written, model.predict(librosa25_of(written)), strict=True):
+        if not path.name.startswith(f"{heard}-"):
+            raise SubterfugeError(f"{path.name} is heard as {heard!r}: choose another seed")
 
 
 def _write_clip(path: Path, source: Path, *, mono: bool) -> None:
@@ -152,6 +161,15 @@ def _write_clip(path: Path, source: Path, *, mono: bool) -> None:
         y = y.mean(axis=1, keepdims=True)
     y *= 10 ** (PEAK_DB / 20) / np.abs(y).max()
     soundfile.write(path, y, sr, subtype="PCM_16")
+
+
+def _silence(path: Path) -> float:
+    """Fraction of a file's 10 ms frames that lie under -50 dBFS RMS."""
+    import soundfile
+
+    y, sr = soundfile.read(path)
+    frames = y[: len(y) // (sr // 100) * (sr // 100)].reshape(-1, sr // 100)
+    return float(np.mean(np.mean(np.square(frames), axis=1) < 1e-5))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
