@@ -43,7 +43,7 @@ def deepfool(
         Only for the direction where every gradient is exactly zero.
     watch : Watch, optional
     overshoot : float
-        By what share the whole perturbation is lengthened, to land behind the boundary.
+        By what share each jump is lengthened, to land behind the boundary.
     longest : float
         Most that the first step may add, as a share of the clip's norm (a flat gradient promises a
         boundary at infinity); each further step may be half as long again.
@@ -71,7 +71,7 @@ def deepfool(
             if not len(rows):
                 break
             clean = y[rows]
-            x = place(clean, (1 + overshoot) * total) if step else clean
+            x = place(clean, total)
             duels, reached, gradients = search.climb_duels(x, rows)
             keep = ~reached
             rows, clean, total = rows[keep], clean[keep], total[keep]
@@ -82,7 +82,10 @@ def deepfool(
             # Nothing to win, yet not there (a victim may vote otherwise): further the same way, or any way.
             onward = torch.where((lengths(total) > 0)[:, None], overshoot * total, random)
             jump = torch.where((size > 0)[:, None], jump, onward)
-            total = total + jump * (cap / size.clamp(min=1e-30)).clamp(max=1)[:, None]
+            # Jumps to a curved boundary can fall short for ever, each by less: so a little of the whole, too.
+            stretch = 1 + overshoot + 0.1 * overshoot * lengths(total) / size.clamp(min=1e-30)
+            jump = torch.where((size > 0)[:, None], jump * stretch[:, None], jump)
+            total = total + jump * (cap / lengths(jump).clamp(min=1e-30)).clamp(max=1)[:, None]
     return search.outcome()
 
 
