@@ -111,26 +111,42 @@ def spectral_distance(y: Tensor, x: Tensor, scales: tuple[int, ...] = SCALES) ->
     tensor([0.])
     """
     total = torch.zeros(len(y), dtype=y.dtype, device=y.device)
-    for size in scales:
-        if size > y.shape[1]:
-            continue
-        window = torch.hann_window(size, dtype=y.dtype, device=y.device)
-        both = torch.stft(torch.cat([y, x]), size, size // 4, window=window, return_complex=True)
-        # The small addend keeps the gradient of the magnitude finite where a cell is empty.
-        magnitude = (both.real**2 + both.imag**2 + 1e-14).sqrt()
-        own, other = magnitude.chunk(2)
-        gap = (own - other).abs() + (torch.log(own) - torch.log(other)).abs()
-        total = total + gap.mean((1, 2))
+    for size in _fitting(scales, y):
+        own, other = _magnitude(_stft(y, size)), _magnitude(_stft(x, size))
+        total = total + ((own - other).abs() + (own.log() - other.log()).abs()).mean((1, 2))
     return total
 
 
-def spectral_slope(y: Tensor, delta: Tensor, scales: tuple[int, ...], chunk: int = 8) -> Tensor:
-    """Gradient of :func:`spectral_distance` by the perturbation, shape (batch, samples)."""
+def spectral_slope(y: Tensor, delta: Tensor, scales: tuple[int, ...]) -> Tensor:
+    """Gradient of :func:`spectral_distance` by the perturbation, shape (batch, samples).
+
+    Written out down to the transform's output: both differences have the sign of the louder of the two.
+    """
     slopes = []
-    for own, part in zip(torch.split(y, chunk), torch.split(delta, chunk), strict=True):
-        moved = part.detach().requires_grad_(True)
-        with torch.enable_grad():
-            distance = spectral_distance(own, own + moved, scales)
-        (slope,) = torch.autograd.grad(distance.sum(), moved)
-        slopes.append(torch.nan_to_num(slope))
-    return torch.cat(slopes)
+    for own, part in zip(torch.split(y, 1), torch.split(delta, 1), strict=True):
+        slope = torch.zeros_like(part)
+        for size in _fitting(scales, y):
+            moved = (own + part).detach().requires_grad_(True)
+            with torch.enable_grad():
+                spectrum = _stft(moved, size)
+            cells = spectrum.detach()
+            magnitude = _magnitude(cells)
+            way = (magnitude - _magnitude(_stft(own, size))).sign_() * (1 + 1 / magnitude) / magnitude
+            cells = cells * (way / way[0].numel())
+            slope += torch.autograd.grad(spectrum, moved, cells)[0]
+        slopes.append(slope)
+    return torch.nan_to_num(torch.cat(slopes)) if slopes else torch.zeros_like(delta)
+
+
+def _fitting(scales: tuple[int, ...], y: Tensor) -> list[int]:
+    return [size for size in scales if size <= y.shape[1]]
+
+
+def _stft(y: Tensor, size: int) -> Tensor:
+    window = torch.hann_window(size, dtype=y.dtype, device=y.device)
+    return torch.stft(y, size, size // 4, window=window, return_complex=True)
+
+
+def _magnitude(spectrum: Tensor) -> Tensor:
+    # The small addend keeps logarithm and slope finite where a cell is empty.
+    return (spectrum.real.square() + spectrum.imag.square() + 1e-14).sqrt_()
