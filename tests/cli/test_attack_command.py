@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import librosa
@@ -153,3 +157,28 @@ def test_next_to_nothing_is_attacked_or_said_to_be_beyond_it(
     assert Path(record["output"]).is_file()
     if name == "silent" and record["success"] and record["predicted_before"] != "cel":
         assert record["snr_db"] is None  # minus infinity, for which JSON has no word
+
+
+def test_ctrl_c_in_a_real_process_keeps_the_best_attempt(command: Command, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / f"{name}.wav", sound("flu", seed=7, seconds=3), RATE, subtype="PCM_16")
+    arguments = ["attack", "a.wav", "b.wav", "--to", "tru", "--victim", "band", "--steps", "100000", "--json"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "subterfuge", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert child.stderr is not None
+    assert child.stderr.readline().startswith("[1/2] a.wav")
+    time.sleep(10)  # into the search
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 130, err
+    assert "Traceback" not in err and err.splitlines()[-1].startswith("subterfuge: interrupted")
+    (record,) = json.loads(out)
+    assert any(note.startswith("interrupted") for note in record["notes"])
+    assert (tmp_path / record["output"]).is_file()
+    assert (tmp_path / "subterfuge-out" / "index.html").is_file()
+    assert not list((tmp_path / "subterfuge-out").glob(".*"))
