@@ -34,6 +34,12 @@ def pairs(classes: int) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=32)
+def _pairs_on(classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    first, second = pairs(classes)
+    return first.to(device), second.to(device)
+
+
+@lru_cache(maxsize=32)
 def _spread(classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Where each entry of the (K, K) matrix of duels is found in the list of duels, and its sign."""
     first, second = pairs(classes)
@@ -81,6 +87,7 @@ class _MarginTable:
     side: Tensor  # (cells,): 1 for one's own duel, -1 for a rival's
     where: Tensor  # (K * K,): the duel in each entry of the matrix
     sign: Tensor  # (K * K,): and its sign there
+    start: Tensor  # (K,): first cell of each t
 
 
 @lru_cache(maxsize=32)
@@ -112,6 +119,7 @@ def _margin_table(classes: int, dtype: torch.dtype, device: torch.device) -> _Ma
         side=side.to(device, dtype),
         where=where.to(device),
         sign=sign.to(device, dtype),
+        start=torch.arange(0, len(t), size - classes).to(device),
     )
 
 
@@ -137,8 +145,7 @@ class _VoteMargins(torch.autograd.Function):
         binding, votes, opponent = ctx.saved_tensors
         classes = binding.shape[1]
         table = _margin_table(classes, grad.dtype, grad.device)
-        start = torch.arange(0, len(table.rank), classes * (classes - 1), device=grad.device)
-        cell = (binding.gather(2, votes) + votes * classes)[:, :, 0] + start
+        cell = (binding.gather(2, votes) + votes * classes)[:, :, 0] + table.start
         entry = opponent.flatten(1).gather(1, table.rank[cell]) + table.row[cell]
         out = grad.new_zeros(ctx.shape)
         return out.scatter_add_(1, table.where[entry], grad * table.sign[entry] * table.side[cell]), None
@@ -237,8 +244,12 @@ def _both_ways(classes: int, dtype: torch.dtype, device: torch.device) -> tuple[
 
 def pairwise_probabilities(duels: Tensor, a: Tensor, b: Tensor, classes: int) -> Tensor:
     """r(i, j) = P(i | i or j) as matrices, shape (batch, K, K), diagonal zero; see :func:`platt`."""
-    base, spread = _both_ways(classes, duels.dtype, duels.device)
-    return torch.addmm(base, platt(duels, a, b), spread).view(-1, classes, classes)
+    return _as_matrix(platt(duels, a, b), classes)
+
+
+def _as_matrix(p: Tensor, classes: int) -> Tensor:
+    base, spread = _both_ways(classes, p.dtype, p.device)
+    return torch.addmm(base, p, spread).view(-1, classes, classes)
 
 
 def coupling_matrix(r: Tensor) -> Tensor:
@@ -272,29 +283,31 @@ class _Reported(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, duels: Tensor, a: Tensor, b: Tensor, classes: int) -> Tensor:
-        r = pairwise_probabilities(duels, a, b, classes)
-        ctx.save_for_backward(r, a)
-        return coupled_as_libsvm(r)
+        p = platt(duels, a, b)
+        q = coupling_matrix(_as_matrix(p, classes))
+        ctx.save_for_backward(p, q, a)
+        return _iterated(q)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        r, a = ctx.saved_tensors
-        classes = r.shape[1]
-        # p = x / sum(x), x = M^-1 e; hence dL/dM = -(M^-1 dL/dx) x'.
-        inverse = torch.linalg.inv(coupling_matrix(r) + 1)
-        x = inverse.sum(2)
+        p, q, a = ctx.saved_tensors
+        # The probabilities are x / sum(x), x = M^-1 e, M = Q + e e'; hence dL/dM = -y x', y = M^-1 dL/dx.
+        inverse = torch.linalg.inv(q + 1)
+        x = inverse.sum(2, keepdim=True)
         total = x.sum(1, keepdim=True)
-        down = (grad - (grad * x).sum(1, keepdim=True) / total) / total
-        pull = -(inverse @ down[:, :, None]) * x[:, None, :]
-        # Off the diagonal Q(t, j) = -r(t, j) r(j, t); on it Q(t, t) = sum of r(j, t)^2.
-        by_r = 2 * pull.diagonal(dim1=1, dim2=2)[:, None, :] * r - (pull + pull.mT) * r.mT
-        _, spread = _both_ways(classes, r.dtype, r.device)
-        by_p = by_r.flatten(1) @ spread.mT
-        first, second = pairs(classes)
-        p = r[:, first, second]
-        inside = (p > LEAST_PROBABILITY) & (p < 1 - LEAST_PROBABILITY)
-        return -by_p * a * p * (1 - p) * inside, None, None, None
+        down = grad[:, :, None] - grad[:, None, :] @ x / total
+        both = torch.cat([x, inverse @ down / total], 2)
+        # Q(i, j) = -r(i, j) r(j, i), Q(j, j) = sum over i of r(i, j)^2, and r(i, j) = 1 - r(j, i) = p.
+        i, j = _pairs_on(q.shape[1], q.device)
+        xi, yi = both[:, i].unbind(2)
+        xj, yj = both[:, j].unbind(2)
+        xs, ys = xi + xj, yi + yj
+        other = 1 - p
+        by_p = other * (yi * xs + xi * ys) - p * (yj * xs + xj * ys)
+        # Where libsvm's bound holds p, no duel moves it.
+        slope = a * p * other * ((p > LEAST_PROBABILITY) & (other > LEAST_PROBABILITY))
+        return -by_p * slope, None, None, None
 
 
 def reported_probabilities(duels: Tensor, a: Tensor, b: Tensor, classes: int) -> Tensor:
@@ -330,10 +343,16 @@ def coupled_as_libsvm(r: Tensor) -> Tensor:
     -------
     Tensor, shape (batch, K), no gradient
     """
-    q = coupling_matrix(r).cpu().numpy()
-    few = len(q) <= _FEW
-    p = np.array([_couple_one(x) for x in q.tolist()]).reshape(q.shape[:2]) if few else _couple_many(q)
-    return torch.from_numpy(p).to(r)
+    return _iterated(coupling_matrix(r))
+
+
+def _iterated(q: Tensor) -> Tensor:
+    numbers = q.cpu().numpy()
+    if len(numbers) <= _FEW:
+        p = np.array([_couple_one(x) for x in numbers.tolist()]).reshape(numbers.shape[:2])
+    else:
+        p = _couple_many(numbers)
+    return torch.from_numpy(p).to(q)
 
 
 # Up to this many rows plain Python beats numpy, whose every call costs a microsecond.
