@@ -32,8 +32,8 @@ class Constants:
     """Powers 0, 1 and 2 of a bin's distance from the middle of its run, shape (RUN, 3)."""
     middles: Tensor
     """Middles of the runs, in bins, shape (RUNS,)."""
-    gather: tuple[tuple[slice, Tensor], ...]
-    """Mel filters a few at a time: the bins that they reach, and the weights, shape (bins, mels)."""
+    gather: tuple[tuple[slice, slice, Tensor], ...]
+    """Mel filters a few at a time: the bins that they reach, the mels, and the weights, shape (bins, mels)."""
     scatter: tuple[tuple[slice, slice, Tensor], ...]
     """Bins a few at a time, the mels that reach them, and the weights, shape (mels, bins)."""
     dct: Tensor
@@ -58,7 +58,7 @@ def constants(sr: float, dtype: torch.dtype, device: torch.device) -> Constants:
     gather, scatter = [], []
     for mels in (slice(0, 64), slice(64, 96), slice(96, MELS)):
         bins = _extent(basis[mels].any(0))
-        gather.append((bins, there(basis[mels, bins].T)))
+        gather.append((bins, mels, there(basis[mels, bins].T)))
     for bins in (slice(0, 4 * RUN), slice(4 * RUN, 12 * RUN), slice(12 * RUN, WIDTH)):
         mels = _extent(basis[:, bins].any(1))
         scatter.append((bins, mels, there(basis[mels, bins])))

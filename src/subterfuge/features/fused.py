@@ -1,7 +1,10 @@
 """All 25 features from one transform, with the backward pass written out: the fast way of ``librosa25``.
 
-Frames are transformed a block at a time, sized for the processor's cache, and again in the backward pass. Kept for the
-whole clip are only the mel energies (128 numbers a frame) and a few numbers a frame.
+The clips of a batch, padded to a whole number of steps, lie one after the other in one stretch of memory, so that the
+frames of all are the frames of that stretch; those that straddle two clips, three after each clip, are left out of
+account. Frames are transformed a block at a time, sized for the processor's cache. Kept for the whole stretch are the
+mel energies (128 numbers a frame), what the shape of the spectrum follows from (132), and, where that is not too
+much, the spectra; else they are worked out again in the backward pass.
 """
 
 from __future__ import annotations
@@ -11,10 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 from subterfuge.features.cepstral import DECIBELS
-from subterfuge.features.constants import BINS, HOP, MELS, N_FFT, RUNS, WIDTH, Constants, constants
+from subterfuge.features.constants import BINS, HOP, MELS, N_FFT, WIDTH, Constants, constants
 from subterfuge.features.course import (
     STEPS,
     add_crossing_slope,
@@ -22,10 +24,16 @@ from subterfuge.features.course import (
     crossing_rate,
     frame_levels,
 )
-from subterfuge.features.shape import Shape, Slope, phase_slope, rolloff, run_moments, shape, slope
+from subterfuge.features.shape import Runs, Shape, empty_runs, keep, phase_slope, shape, slope, starts
 from subterfuge.features.stft import window_of
 
 AMIN, RANGE = 1e-10, 1e-8
+
+# Frames after each clip that straddle it and the next.
+BETWEEN = STEPS - 1
+
+# Spectra of this many frames at most are kept for the backward pass, 12 kB a frame: about 40 s of 44.1 kHz audio.
+KEPT = 3500
 
 # A float32 transform adds to each bin noise of about this part of the root sum of squares of all of them.
 NOISE = torch.finfo(torch.float32).eps / 2 * (2 / N_FFT) ** 0.5
@@ -34,33 +42,54 @@ NOISE = torch.finfo(torch.float32).eps / 2 * (2 / N_FFT) ** 0.5
 TOLERANCE, LEAST = 0.4, 1e-12
 
 
-def _pad(y: Tensor) -> Tensor:
-    frames = 1 + y.shape[-1] // HOP
-    return functional.pad(y, (N_FFT // 2, (frames + STEPS - 1) * HOP - N_FFT // 2 - y.shape[-1]))
-
-
-def _frames(padded: Tensor) -> Tensor:
-    rows, length = padded.shape
-    return padded.as_strided((rows, length // HOP - STEPS + 1, N_FFT), (length, HOP, 1))
-
-
-def _transform(frames: Tensor, window: Tensor) -> Tensor:
-    return torch.fft.rfft((frames * window).view(-1, N_FFT))
-
-
-def _powers(X: Tensor, squares: Tensor, out: Tensor) -> Tensor:
-    """Squares of the magnitudes, into the first columns of ``out``; ``squares`` is room for two reals a bin."""
-    parts = torch.view_as_real(X)
-    torch.mul(parts, parts, out=squares)
-    torch.add(squares[..., 0], squares[..., 1], out=out[:, :BINS])
+def _stretch(y: Tensor) -> Tensor:
+    """The clips one after the other, each with half a frame of zeros before it and as much or more after it."""
+    rows, samples = y.shape
+    length = (samples // HOP + 1 + BETWEEN) * HOP
+    out = y.new_empty(rows * length + BETWEEN * HOP)
+    clips = out[: rows * length].view(rows, length)
+    before = N_FFT // 2
+    clips[:, :before] = 0
+    clips[:, before : before + samples] = y
+    clips[:, before + samples :] = 0
+    out[rows * length :] = 0
     return out
 
 
-def _measure(powers: Tensor, magnitudes: Tensor, known: Constants) -> tuple[Tensor, ...]:
-    """What is kept of spectra (spectra, WIDTH): moments of the runs, rolloff and its density, mel energies."""
-    sums = run_moments(magnitudes, known)
-    parts = [powers[:, bins] @ weights for bins, weights in known.gather]
-    return sums, *rolloff(magnitudes, sums[..., 0]), torch.cat(parts, dim=-1)
+def _clips(stretch: Tensor, rows: int) -> Tensor:
+    """The padded clips, shape (batch, (frames + BETWEEN) * HOP)."""
+    return stretch[: len(stretch) - BETWEEN * HOP].view(rows, -1)
+
+
+def _frames(stretch: Tensor) -> Tensor:
+    return stretch.as_strided((len(stretch) // HOP - BETWEEN, N_FFT), (HOP, 1))
+
+
+class _Room:
+    """Memory for one block of spectra, used over and over."""
+
+    def __init__(self, like: Tensor, size: int) -> None:
+        self.frames = like.new_empty((size, N_FFT))
+        self.squares = like.new_empty((size, BINS, 2))
+        # Zeros beyond the last bin.
+        self.spectra = like.new_zeros((2, size, WIDTH))
+
+
+def _transform(frames: Tensor, known: Constants, room: _Room, *, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Spectra (complex; used up unless ``keep``), their squared magnitudes and magnitudes, (frames, WIDTH)."""
+    n = len(frames)
+    X = torch.fft.rfft(torch.mul(frames, known.window, out=room.frames[:n]))
+    parts = torch.view_as_real(X)
+    squares = torch.mul(parts, parts, out=room.squares[:n] if keep else parts)
+    powers, magnitudes = room.spectra[:, :n].unbind()
+    torch.add(squares[..., 0], squares[..., 1], out=powers[:, :BINS])
+    return X, powers, torch.sqrt(powers, out=torch.empty_like(powers) if keep else magnitudes)
+
+
+def _gather(powers: Tensor, known: Constants, out: Tensor) -> None:
+    """Mel energies into ``out``, shape (frames, MELS)."""
+    for bins, mels, weights in known.gather:
+        torch.mm(powers[:, bins], weights, out=out[:, mels])
 
 
 def _imprecise(of: Shape, sr: float) -> Tensor:
@@ -76,11 +105,21 @@ def _imprecise(of: Shape, sr: float) -> Tensor:
     return widened | (of.total < LEAST)
 
 
-def _again(frames: Tensor, window: Tensor, known: Constants) -> tuple[Tensor, ...]:
-    """:func:`_measure` of frames (spectra, N_FFT), transformed in double precision."""
-    magnitudes = torch.fft.rfft(frames * window).abs().to(frames.dtype)
-    magnitudes = functional.pad(magnitudes, (0, WIDTH - BINS))
-    return _measure(magnitudes.square(), magnitudes, known)
+def _again(frames: Tensor, which: Tensor, known: Constants, runs: Runs, mel: Tensor) -> None:
+    """Put right ``runs`` and ``mel`` of some frames by a transform in double precision, rounded as librosa's is."""
+    some = frames[which]
+    loud = some.any(-1)
+    some, which = some[loud], which[loud]
+    if not len(which):
+        return
+    window = window_of("hann", N_FFT, N_FFT, torch.float64, frames.device)
+    magnitudes = frames.new_zeros((len(which), WIDTH))
+    magnitudes[:, :BINS] = torch.fft.rfft(some * window).abs()
+    right, energies = empty_runs(frames, len(which)), mel.new_empty((len(which), MELS))
+    keep(magnitudes, starts(len(which), frames.device), known, right)
+    _gather(magnitudes.square(), known, energies)
+    for whole, part in zip((*runs, mel), (*right, energies), strict=True):
+        whole[which] = part
 
 
 class Fused25(torch.autograd.Function):
@@ -89,96 +128,99 @@ class Fused25(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, y: Tensor, sr: float, block: int) -> Tensor:
         known = constants(sr, y.dtype, y.device)
-        padded = _pad(y)
-        frames = _frames(padded)
-        rows, count, _ = frames.shape
-        size = max(1, block // rows)
-        powers = y.new_zeros((rows * min(size, count), WIDTH))
-        magnitudes = torch.empty_like(powers)
-        squares = y.new_empty((len(powers), BINS, 2))
-        kept = [y.new_empty((rows, count, *last)) for last in ((RUNS, 3), (), (), (MELS,))]
-        for start in range(0, count, size):
-            here = frames[:, start : start + size]
-            X = _transform(here, known.window)
-            n = len(X)
-            P = _powers(X, squares[:n], powers[:n])
-            measured = _measure(P, torch.sqrt(P, out=magnitudes[:n]), known)
-            for whole, part in zip(kept, measured, strict=True):
-                whole[:, start : start + size] = part.view(rows, -1, *part.shape[1:])
-        sums, bins, density, mel = kept
-        of = shape(sums, bins, density, known)
-        if y.dtype == torch.float32 and len(doubtful := _imprecise(of, sr).nonzero()):
-            double = window_of("hann", N_FFT, N_FFT, torch.float64, y.device)
-            for some in doubtful.split(block):
-                place = some[frames[some.unbind(-1)].any(-1)].unbind(-1)
-                if not len(place[0]):
-                    continue
-                for whole, part in zip(kept, _again(frames[place], double, known), strict=True):
-                    whole[place] = part
-            of = shape(sums, bins, density, known)
+        rows, samples = y.shape
+        count = 1 + samples // HOP
+        stretch = _stretch(y)
+        frames = _frames(stretch)
+        slots = len(frames)
+        room = _Room(y, min(block, slots))
+        first = starts(min(block, slots), y.device)
+        runs, mel = empty_runs(y, slots), y.new_empty((slots, MELS))
+        hold = bool(ctx.needs_input_grad[0]) and slots <= KEPT
+        spectra = []
+        for start in range(0, slots, block):
+            here = slice(start, min(start + block, slots))
+            X, powers, magnitudes = _transform(frames[here], known, room, keep=hold)
+            if hold:
+                spectra += [X, magnitudes]
+            keep(magnitudes, first[: len(X)], known, Runs(*(x[here] for x in runs)))
+            _gather(powers, known, mel[here])
 
-        levels = frame_levels(padded)
+        inside = torch.zeros((rows, count + BETWEEN), dtype=torch.bool, device=y.device)
+        inside[:, :count] = True
+        of = shape(runs, known)
+        if y.dtype == torch.float32:
+            doubtful = (_imprecise(of, sr) & inside.view(-1)).nonzero()[:, 0]
+            if len(doubtful):
+                for which in doubtful.split(block):
+                    _again(frames, which, known, runs, mel)
+                of = shape(runs, known)
+        of.total[~inside.view(-1)] = 0
+        mel = mel.view(rows, -1, MELS)
+        mel[:, count:] = 0
+
+        levels = frame_levels(_clips(stretch, rows))
         peak = mel.flatten(1).max(-1)
-        floor = (peak.values * RANGE).clamp_min(AMIN)[:, None, None]
-        decibels = 10 * torch.maximum(mel, floor).log10_().mean(1)
+        floor = (peak.values * RANGE).clamp_min_(AMIN)[:, None, None]
+        decibels = 10 * torch.maximum(mel, floor).log10_()[:, :count].mean(1)
+        ctx.save_for_backward(y, mel, floor, peak.values, peak.indices, levels, *of, *spectra)
+        ctx.sr, ctx.block = sr, block
         hertz = sr / N_FFT
-        ctx.save_for_backward(y, mel, floor, peak.values, peak.indices, levels, *of)
-        ctx.sr, ctx.size = sr, size
-        head = [
-            levels.mean(-1),
-            of.centroid.mean(-1) * hertz,
-            of.variance.sqrt().mean(-1) * hertz,
-            of.rolloff.mean(-1) * hertz,
-            crossing_rate(y),
-        ]
-        return torch.cat([torch.stack(head, dim=-1), decibels @ known.dct.T], dim=-1)
+        of_frames = (of.centroid * hertz, of.variance.sqrt() * hertz, of.rolloff * hertz)
+        means = (x.view(rows, -1)[:, :count].mean(-1) for x in of_frames)
+        head = torch.stack([levels.mean(-1), *means, crossing_rate(y)], dim=-1)
+        return torch.cat([head, decibels @ known.dct.T], dim=-1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         y, mel, floor, peak, place, levels, *rest = ctx.saved_tensors
-        of = Shape(*rest)
+        of, spectra = Shape(*rest[:5]), rest[5:]
         known = constants(ctx.sr, y.dtype, y.device)
-        rows, count, _ = mel.shape
+        rows, samples = y.shape
+        count = levels.shape[-1]
         # A half, because a bin stands for its mirror image too: the inverse transform counts it twice.
-        spectral = (0.5 * grad[:, 1:4] * (ctx.sr / N_FFT / count)).unsqueeze(-1).unbind(1)
-        by = slope(of, *spectral, known)
-        energy = _mel_slope(mel, floor, peak, place, grad[:, 5:] @ known.dct * (DECIBELS / count))
+        of_spectra = 0.5 * grad[:, 1:4] * (ctx.sr / N_FFT / count)
+        by = slope(of, *of_spectra.repeat_interleave(count + BETWEEN, dim=0).unbind(-1), known)
+        energy = _mel_slope(mel, floor, peak, place, grad[:, 5:] @ known.dct * (DECIBELS / count), count)
 
-        padded = _pad(y)
-        frames = _frames(padded)
-        out = torch.zeros_like(padded)
-        steps = out.view(rows, -1, HOP)
+        stretch = _stretch(y)
+        frames = _frames(stretch)
+        slots = len(frames)
+        out = torch.zeros_like(stretch)
+        steps = out.view(-1, HOP)
         weights = known.window.view(STEPS, HOP)
-        room = y.new_zeros((2, rows * min(ctx.size, count), WIDTH))
-        squares = y.new_empty((room.shape[1], BINS, 2))
-        for start in range(0, count, ctx.size):
-            stop = min(start + ctx.size, count)
-            X = _transform(frames[:, start:stop], known.window)
-            S = _powers(X, squares[: len(X)], room[0, : len(X)]).sqrt_()
-            here = Slope(*(x[:, start:stop].flatten(0, 1) for x in by))
-            towards = phase_slope(S, here, known, room[1, : len(X)])
-            cells = energy[:, start:stop].flatten(0, 1)
+        room = _Room(y, min(ctx.block, slots))
+        for number, start in enumerate(range(0, slots, ctx.block)):
+            stop = min(start + ctx.block, slots)
+            if spectra:
+                X, magnitudes = spectra[2 * number : 2 * number + 2]
+            else:
+                X, _, magnitudes = _transform(frames[start:stop], known, room, keep=True)
+            towards = phase_slope(magnitudes, by, start, known, room.spectra[:, : len(X)])
             for bins, mels, basis in known.scatter:
-                towards[:, bins].addmm_(cells[:, mels], basis)
+                towards[:, bins].addmm_(energy[start:stop, mels], basis)
             towards[:, :: BINS - 1] *= 2
-            X.mul_(towards[:, :BINS])
-            pieces = torch.fft.irfft(X, n=N_FFT, norm="forward").view(rows, -1, STEPS, HOP)
+            # What was kept must outlast this pass; what was not is ours to overwrite.
+            X = X * towards[:, :BINS] if spectra else X.mul_(towards[:, :BINS])
+            pieces = torch.fft.irfft(X, n=N_FFT, norm="forward").view(-1, STEPS, HOP)
             for step in range(STEPS):
-                steps[:, start + step : stop + step].addcmul_(pieces[:, :, step], weights[step])
-        add_level_slope(out, padded, levels, grad[:, 0])
-        add_crossing_slope(out, padded, y, grad[:, 4])
-        return out[:, N_FFT // 2 : N_FFT // 2 + y.shape[-1]], None, None
+                steps[start + step : stop + step].addcmul_(pieces[:, step], weights[step])
+        padded, result = _clips(stretch, rows), _clips(out, rows)
+        add_level_slope(result, padded, levels, grad[:, 0])
+        add_crossing_slope(result, padded, y, grad[:, 4])
+        return result[:, N_FFT // 2 : N_FFT // 2 + samples], None, None
 
 
-def _mel_slope(mel: Tensor, floor: Tensor, peak: Tensor, place: Tensor, grad: Tensor) -> Tensor:
-    """Gradient by the mel energies; ``grad`` is by the natural logarithm of each, shape (batch, MELS).
+def _mel_slope(mel: Tensor, floor: Tensor, peak: Tensor, place: Tensor, grad: Tensor, count: int) -> Tensor:
+    """Gradient by the mel energies, shape (slots, MELS); ``grad`` is by the logarithm of each, (batch, MELS).
 
     That of :func:`~subterfuge.features.cepstral.power_to_db`, all frames having the same ``grad``.
     """
-    under = (mel < floor).to(mel.dtype)
+    under = (mel[:, :count] < floor).to(mel.dtype)
     pull = (under @ grad[:, :, None]).sum((1, 2))
     pull = torch.where(floor[:, 0, 0] > AMIN, pull / peak.clamp_min(AMIN), 0.0)
     out = grad[:, None] / torch.maximum(mel, floor)
     out.view(len(mel), -1).scatter_add_(1, place[:, None], pull[:, None])
-    return out
+    out[:, count:] = 0
+    return out.view(-1, MELS)

@@ -18,8 +18,19 @@ from subterfuge.features.spectral import FAINT, LEAST_DENSITY, SOFTENING
 ROLL_PERCENT = 0.85
 
 
+class Runs(NamedTuple):
+    """What is kept of each spectrum, from which its shape follows."""
+
+    moments: Tensor
+    """Moments 0, 1 and 2 of each run about its middle, shape (spectra, RUNS, 3)."""
+    crossing: Tensor
+    """The run in which the running sum reaches its share, int64, shape (spectra,)."""
+    inside: Tensor
+    """The magnitudes in that run, shape (spectra, RUN)."""
+
+
 class Shape(NamedTuple):
-    """What is known of each spectrum, in bins; each of shape (...)."""
+    """What is known of each spectrum, in bins; each of shape (spectra,)."""
 
     total: Tensor
     centroid: Tensor
@@ -34,96 +45,108 @@ class Slope(NamedTuple):
     """The gradient by the magnitudes, in few numbers."""
 
     polynomial: Tensor
-    """For centroid and bandwidth: coefficients about the middle of each run, shape (..., RUNS, 3)."""
+    """For centroid and bandwidth: coefficients about the middle of each run, shape (spectra, RUNS, 3)."""
     step: Tensor
-    """For the rolloff: the height at each run, shape (..., RUNS)."""
-    crossing: Tensor
-    """The run of the crossing, shape (...)."""
+    """For the rolloff: the height at each run, shape (spectra, RUNS)."""
+    place: Tensor
+    """Of the runs of all spectra, that of each one's crossing, shape (spectra,)."""
     down: Tensor
-    """By how much each bin of that run is lower, shape (..., RUN)."""
+    """By how much each bin of that run is lower, shape (spectra, RUN)."""
     softening: Tensor
-    """Magnitude under which a bin counts for little in that of the rolloff, shape (...)."""
+    """Magnitude under which a bin counts for little in that of the rolloff, shape (spectra, 1)."""
 
 
-def run_moments(magnitudes: Tensor, known: Constants) -> Tensor:
-    """Moments 0, 1 and 2 of the runs of each spectrum (spectra, WIDTH), shape (spectra, RUNS, 3)."""
-    return (magnitudes.view(-1, RUN) @ known.moments).view(-1, RUNS, 3)
+def empty_runs(like: Tensor, spectra: int) -> Runs:
+    """Room for what is kept of ``spectra`` spectra."""
+    return Runs(
+        like.new_empty((spectra, RUNS, 3)),
+        like.new_empty(spectra, dtype=torch.int64),
+        like.new_empty((spectra, RUN)),
+    )
 
 
-def rolloff(magnitudes: Tensor, runs: Tensor) -> tuple[Tensor, Tensor]:
-    """The bin of the rolloff and the density there, each of shape (spectra,); ``runs`` are the zeroth moments."""
-    running = runs.cumsum(-1)
-    threshold = ROLL_PERCENT * running[:, -1:]
-    run = torch.searchsorted(running, threshold)
-    here = runs.gather(-1, run)
-    threshold -= running.gather(-1, run) - here
-    inside = magnitudes.view(-1, RUN).index_select(0, _place(run[:, 0])).cumsum(-1)
-    first = run * RUN
-    bin_ = torch.searchsorted(inside, threshold).add_(first).clamp_max_(BINS - 1)
-    # The last run is one bin, padded.
-    density = here / (BINS - first).clamp_max_(RUN)
-    return bin_[:, 0].to(runs.dtype), density[:, 0]
+def starts(spectra: int, device: torch.device) -> Tensor:
+    """Where each spectrum's runs start among those of all, shape (spectra,)."""
+    return torch.arange(spectra, device=device).mul_(RUNS)
 
 
-def _place(run: Tensor) -> Tensor:
-    """Which of the runs of all spectra is the given one of each, shape (spectra,)."""
-    return torch.arange(len(run), device=run.device).mul_(RUNS).add_(run)
+def keep(magnitudes: Tensor, first: Tensor, known: Constants, out: Runs) -> None:
+    """Fill ``out`` from spectra of shape (spectra, WIDTH); ``first`` are their :func:`starts`."""
+    runs = magnitudes.view(-1, RUN)
+    torch.mm(runs, known.moments, out=out.moments.view(-1, 3))
+    running = out.moments[..., 0].cumsum(-1)
+    crossing = torch.searchsorted(running, ROLL_PERCENT * running[:, -1:])[:, 0]
+    torch.index_select(runs, 0, crossing + first, out=out.inside)
+    out.crossing.copy_(crossing)
 
 
-def shape(sums: Tensor, rolloff: Tensor, density: Tensor, known: Constants) -> Shape:
-    """Put together what the moments of the runs, shape (..., RUNS, 3), say."""
-    zeroth, first, second = sums.unbind(-1)
+def shape(of: Runs, known: Constants) -> Shape:
+    """Put together what the runs say."""
+    zeroth, first, second = of.moments.unbind(-1)
     total = zeroth.sum(-1)
     whole = total.masked_fill(total == 0, 1.0)
     centroid = (zeroth @ known.middles + first.sum(-1)) / whole
-    away = known.middles - centroid[..., None]
+    away = known.middles - centroid[:, None]
     variance = (second + away * (2 * first + away * zeroth)).sum(-1) / whole
-    return Shape(total, centroid, variance.clamp_min_(0.0), rolloff, density)
+
+    running = zeroth.cumsum(-1)
+    crossing = of.crossing[:, None]
+    here = zeroth.gather(-1, crossing)
+    left = ROLL_PERCENT * running[:, -1:] - (running.gather(-1, crossing) - here)
+    bin_ = torch.searchsorted(of.inside.cumsum(-1), left)
+    # The last run is one bin, padded.
+    rolloff = (crossing * RUN + bin_).clamp_max_(BINS - 1)
+    density = here / (BINS - crossing * RUN).clamp_max_(RUN)
+    return Shape(total, centroid, variance.clamp_min_(0.0), rolloff[:, 0].to(total.dtype), density[:, 0])
 
 
 def slope(
     of: Shape, grad_centroid: Tensor, grad_deviation: Tensor, grad_rolloff: Tensor, known: Constants
 ) -> Slope:
-    """The gradient by the magnitudes from those by centroid, standard deviation and rolloff."""
+    """The gradient by the magnitudes from those by centroid, standard deviation and rolloff, (spectra,) each."""
     alive = of.total >= FAINT
     over = torch.where(alive, of.total.clamp_min(FAINT).reciprocal(), 0.0)
     spread = of.variance > 0
     deviation = of.variance.sqrt().masked_fill(~spread, 1.0)
-    linear = (grad_centroid * over)[..., None]
-    square = torch.where(spread, 0.5 * grad_deviation * over / deviation, 0.0)[..., None]
-    away = known.middles - of.centroid[..., None]
-    twice = 2 * square * away
+    linear = (grad_centroid * over)[:, None]
+    square = torch.where(spread, 0.5 * grad_deviation * over / deviation, 0.0)[:, None]
+    away = known.middles - of.centroid[:, None]
     polynomial = torch.stack(
         [
-            away * (linear + square * away) - square * of.variance[..., None],
-            linear + twice,
+            away * (linear + square * away) - square * of.variance[:, None],
+            linear + 2 * square * away,
             square.expand_as(away),
         ],
         dim=-1,
     )
     mean = of.total / BINS
-    density = torch.maximum(of.density, LEAST_DENSITY * mean).clamp_min(FAINT / BINS)
-    steep = torch.where(alive, grad_rolloff / density, 0.0)[..., None]
-    run = torch.arange(RUNS, device=steep.device)
-    crossing = (of.rolloff / RUN).floor()[..., None]
-    step = steep * (ROLL_PERCENT - (run < crossing).to(steep.dtype))
-    last = of.rolloff[..., None] - crossing * RUN
-    down = steep * (torch.arange(RUN, device=steep.device) <= last).to(steep.dtype)
-    softening = (SOFTENING * mean).clamp_min(FAINT / BINS)
-    return Slope(polynomial, step, crossing[..., 0].long(), down, softening)
+    density = torch.maximum(of.density, LEAST_DENSITY * mean).clamp_min_(FAINT / BINS)
+    steep = torch.where(alive, grad_rolloff / density, 0.0)[:, None]
+    crossing = (of.rolloff / RUN).floor_()[:, None]
+    before = (torch.arange(RUNS, device=steep.device) < crossing).to(steep.dtype)
+    until = (torch.arange(RUN, device=steep.device) <= of.rolloff[:, None] - crossing * RUN).to(steep.dtype)
+    return Slope(
+        polynomial,
+        steep * (ROLL_PERCENT - before),
+        crossing[:, 0].long().add_(starts(len(steep), steep.device)),
+        steep * until,
+        (SOFTENING * mean).clamp_min_(FAINT / BINS)[:, None],
+    )
 
 
-def phase_slope(magnitudes: Tensor, by: Slope, known: Constants, room: Tensor) -> Tensor:
+def phase_slope(magnitudes: Tensor, by: Slope, start: int, known: Constants, room: Tensor) -> Tensor:
     """Gradient by each magnitude, over that magnitude: what an amplitude is to be multiplied by.
 
-    Shape (spectra, WIDTH), as that of ``magnitudes`` and of ``room``; both are used up.
+    ``magnitudes`` are those of spectra ``start`` and on, shape (spectra, WIDTH), and so is what is returned;
+    ``room``, shape (2, spectra, WIDTH), is used up.
     """
+    here = slice(start, start + len(magnitudes))
     # Where a magnitude is nothing, so is the amplitude.
-    magnitudes.clamp_min_(torch.finfo(magnitudes.dtype).tiny ** 0.5)
-    out = (by.polynomial.reshape(-1, 3) @ known.moments.T).view(-1, WIDTH).div_(magnitudes)
-    soft = torch.add(magnitudes, by.softening[:, None], out=room).view(-1, RUNS, RUN)
-    out.view(-1, RUNS, RUN).addcdiv_(by.step[:, :, None], soft)
-    place = _place(by.crossing)
-    down = by.down / soft.view(-1, RUN).index_select(0, place)
+    some = torch.add(magnitudes, torch.finfo(magnitudes.dtype).tiny ** 0.5, out=room[0])
+    out = (by.polynomial[here].view(-1, 3) @ known.moments.T).view(-1, WIDTH).div_(some)
+    soft = torch.add(magnitudes, by.softening[here], out=room[1])
+    out.view(-1, RUNS, RUN).addcdiv_(by.step[here, :, None], soft.view(-1, RUNS, RUN))
+    place = by.place[here] - start * RUNS
+    down = by.down[here] / soft.view(-1, RUN).index_select(0, place)
     out.view(-1, RUN).index_add_(0, place, down, alpha=-1)
     return out
