@@ -52,6 +52,8 @@ def _one_thread() -> Any:
 
 
 def named(name: str) -> Callable[..., Outcome]:
+    if name == "minimal":  # TEMPORARY: goes as soon as the module is there
+        pytest.importorskip("subterfuge.attacks.whitebox.minimal", reason="minimal is not written yet")
     return get_attack(name)
 
 
@@ -147,11 +149,15 @@ def test_norm_is_near_the_closed_form_optimum(name: str, case: str) -> None:
     assert (ratio <= LOOSER.get(name, 1.25)).all(), ratio
 
 
-@pytest.mark.parametrize("case", ["two labels", "away from one of five", "towards one of five"])
-@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        (name, case)
+        for name, case in CLOSED
+        if name in FIXED and case in ("two labels", "away from one of five", "towards one of five")
+    ],
+)
 def test_fixed_budget_succeeds_above_the_optimum_and_fails_below_it(name: str, case: str) -> None:
-    if not suits(name, case):
-        pytest.skip("one step along one duel cannot win several")
     p = problem(case)
     best = torch.tensor(p.best[ATTACKS[name].norm], dtype=torch.float64)
     above = named(name)(p.victim, p.y, p.criterion, eps=1.25 * best)
