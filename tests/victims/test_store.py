@@ -386,7 +386,8 @@ def test_bad_options_are_told(options: dict[str, Any], said: str) -> None:
     assert not Path("victims").exists()
 
 
-def test_unknown_names_are_answered_with_the_nearest() -> None:
+def test_unknown_names_are_answered_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "embedded_folder", lambda: Path("nothing-embedded"))
     saved("victims/irmas-svc")
     for wanted, said in (
         ("irmas-svm", "did you mean irmas-svc?"),
@@ -412,6 +413,19 @@ def test_embedded_victims_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (victim_info("orchestra").notes, victim_info("orchestra").embedded) == ("embedded", True)
     assert victim_info("victims/orchestra").notes == "local"
     assert [(i.name, i.embedded) for i in list_victims()] == [("orchestra", True), ("orchestra", False)]
+
+
+def test_the_victim_that_comes_with_the_package_loads_by_name() -> None:
+    victim = load_victim("orchestra-svc")
+    assert victim.info is not None and victim.info.embedded and victim.info.accuracy
+    assert "orchestra-svc" in [info.name for info in list_victims() if info.embedded]
+    scaler = victim.model[0]
+    x = scaler.mean_ + scaler.scale_ * np.random.default_rng(0).normal(size=(300, 25)) * 0.7
+    heard = victim.head.hear(torch.from_numpy(x), probabilities=True)
+    predicted = np.searchsorted(victim.model.classes_, victim.model.predict(x))
+    np.testing.assert_array_equal(heard.predicted.numpy(), predicted)
+    assert heard.probabilities is not None
+    np.testing.assert_allclose(heard.probabilities.numpy(), victim.model.predict_proba(x), atol=1e-9)
 
 
 def test_listing_is_quick_and_needs_no_torch() -> None:
