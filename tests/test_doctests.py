@@ -10,6 +10,8 @@ import pytest
 import torch
 
 import subterfuge
+from subterfuge.criteria import Targeted, Untargeted
+from subterfuge.victims.victim import Hearing, TorchVictim
 
 MODULES = sorted(
     info.name
@@ -18,9 +20,23 @@ MODULES = sorted(
 )
 
 
+class Leaning(TorchVictim):
+    """Hears label 1 where a clip leans more to the one side than to the other."""
+
+    labels = ("left", "right")
+    sample_rate = 8000
+
+    def hear(self, y: torch.Tensor, *, probabilities: bool = False) -> Hearing:
+        lean = y.mean(1) + 0.02
+        scores = torch.stack([lean, -lean], 1)
+        return Hearing(scores, scores.argmax(1), scores.softmax(1) if probabilities else None)
+
+
 def namespace(module: object) -> dict[str, object]:
-    """What an example may use without saying so: its own module, and torch."""
-    return {**vars(module), "torch": torch}
+    """What an example may use without saying so: its own module, torch, a victim and two clips."""
+    y = 0.1 * torch.randn(2, 256, generator=torch.Generator().manual_seed(0))
+    given = {"torch": torch, "victim": Leaning(), "y": y, "Targeted": Targeted, "Untargeted": Untargeted}
+    return {**vars(module), **given}
 
 
 @pytest.mark.parametrize("name", ["subterfuge", *MODULES])

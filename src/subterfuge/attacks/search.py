@@ -65,6 +65,17 @@ class Search:
     ------
     SubterfugeError
         If gradients are needed of a victim that has none, or ``y`` is not a finite batch of waveforms.
+
+    Examples
+    --------
+    An attack in four lines: walk up the margin of any differentiable ``victim`` from two clips ``y``.
+
+    >>> x = y
+    >>> with Search(victim, y, Targeted(1), watch=Watch(budget=50)) as search:
+    ...     while True:
+    ...         x = (x + 0.01 * search.climb(x)[2].sign()).clamp(-1, 1)
+    >>> search.outcome().success, search.outcome().queries.forward
+    (tensor([True, True]), tensor([50, 50]))
     """
 
     def __init__(

@@ -67,6 +67,14 @@ def alma(
     References
     ----------
     Rony et al., "Augmented Lagrangian adversarial attacks", ICCV 2021, algorithm 1 and section 3.
+
+    Examples
+    --------
+    With any differentiable ``victim`` and two clips ``y`` that it hears as its label 0:
+
+    >>> outcome = alma(victim, y, Targeted(1), steps=100)
+    >>> outcome.success
+    tensor([True, True])
     """
     with Search(victim, y, criterion, watch=watch) as search:
         start = opening(search, steps, generator)

@@ -72,6 +72,14 @@ def apgd(
     ----------
     Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
     parameter-free attacks", ICML 2020, algorithm 1 and section 3.2.
+
+    Examples
+    --------
+    With any differentiable ``victim`` and two clips ``y`` that it hears as its label 0:
+
+    >>> outcome = apgd(victim, y, Targeted(1), snr_db=3.0)
+    >>> outcome.success, bool((outcome.queries.forward <= 200).all())
+    (tensor([True, True]), True)
     """
     fixed = radius_of(y, eps, snr_db, norm)
     with Search(victim, y, criterion, norm=norm, watch=watch) as search:

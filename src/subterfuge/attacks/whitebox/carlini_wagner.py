@@ -69,6 +69,14 @@ def carlini_wagner(
     References
     ----------
     Carlini and Wagner, "Towards evaluating the robustness of neural networks", IEEE S&P 2017, section V-D.
+
+    Examples
+    --------
+    With any differentiable ``victim`` and two clips ``y`` that it hears as its label 0:
+
+    >>> outcome = carlini_wagner(victim, y, Targeted(1), steps=200)
+    >>> outcome.success
+    tensor([True, True])
     """
     with Search(victim, y, criterion, watch=watch) as search:
         start = opening(search, steps, generator)

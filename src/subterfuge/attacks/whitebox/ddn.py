@@ -59,6 +59,14 @@ def ddn(
     ----------
     Rony et al., "Decoupling direction and norm for efficient gradient-based L2 adversarial attacks and
     defenses", CVPR 2019, algorithm 1.
+
+    Examples
+    --------
+    With any differentiable ``victim`` and two clips ``y`` that it hears as its label 0:
+
+    >>> outcome = ddn(victim, y, Targeted(1), steps=100)
+    >>> outcome.success
+    tensor([True, True])
     """
     with Search(victim, y, criterion, watch=watch) as search:
         start = opening(search, steps, generator)

@@ -62,6 +62,14 @@ def deepfool(
     ----------
     Moosavi-Dezfooli, Fawzi and Frossard, "DeepFool: a simple and accurate method to fool deep neural
     networks", CVPR 2016.
+
+    Examples
+    --------
+    With any differentiable ``victim`` and two clips ``y`` that it hears as its label 0:
+
+    >>> outcome = deepfool(victim, y, Targeted(1))
+    >>> outcome.success
+    tensor([True, True])
     """
     check_steps(steps)
     seed = seed_from(generator)

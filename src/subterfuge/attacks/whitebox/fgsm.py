@@ -62,6 +62,14 @@ def fgsm(
     References
     ----------
     Goodfellow, Shlens and Szegedy, "Explaining and harnessing adversarial examples", ICLR 2015, section 4.
+
+    Examples
+    --------
+    With any differentiable ``victim`` and two clips ``y`` that it hears as its label 0:
+
+    >>> outcome = fgsm(victim, y, Targeted(1), snr_db=60.0)
+    >>> outcome.success  # 60 dB below the clip is too little
+    tensor([False, False])
     """
     fixed = radius_of(y, eps, snr_db, norm)
     with Search(victim, y, criterion, norm=norm, watch=watch) as search:

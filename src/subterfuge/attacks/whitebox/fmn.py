@@ -76,6 +76,14 @@ def fmn(
     ----------
     Pintor et al., "Fast minimum-norm adversarial attacks through adaptive norm constraints", NeurIPS 2021,
     algorithm 1.
+
+    Examples
+    --------
+    With any differentiable ``victim`` and two clips ``y`` that it hears as its label 0:
+
+    >>> outcome = fmn(victim, y, Targeted(1), steps=100)
+    >>> outcome.success
+    tensor([True, True])
     """
     if norm not in (2, math.inf):
         raise SubterfugeError(f"norm: got {norm}, expected 2 or inf")

@@ -71,6 +71,14 @@ def multiscale_cw(
     ----------
     Prinz, Flexer and Widmer, "On end-to-end white-box adversarial attacks in music information retrieval",
     TISMIR 4(1), 2021, section 3. Spectral distance: Engel et al., "DDSP", ICLR 2020, section 4.2.1.
+
+    Examples
+    --------
+    With any differentiable ``victim`` and two clips ``y`` that it hears as its label 0:
+
+    >>> outcome = multiscale_cw(victim, y, Targeted(1), steps=100)
+    >>> outcome.success
+    tensor([True, True])
     """
     with Search(victim, y, criterion, watch=watch) as search:
         start = opening(search, steps, generator)

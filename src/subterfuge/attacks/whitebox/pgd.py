@@ -72,6 +72,14 @@ def pgd(
     References
     ----------
     Madry et al., "Towards deep learning models resistant to adversarial attacks", ICLR 2018, section 2.1.
+
+    Examples
+    --------
+    With any differentiable ``victim`` and two clips ``y`` that it hears as its label 0:
+
+    >>> outcome = pgd(victim, y, Targeted(1), snr_db=3.0)
+    >>> outcome.success, bool((outcome.queries.forward <= 100).all())
+    (tensor([True, True]), True)
     """
     fixed = radius_of(y, eps, snr_db, norm)
     with Search(victim, y, criterion, norm=norm, watch=watch) as search:
