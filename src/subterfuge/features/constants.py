@@ -33,7 +33,7 @@ class Constants:
     middles: Tensor
     """Middles of the runs, in bins, shape (RUNS,)."""
     gather: tuple[tuple[slice, slice, Tensor], ...]
-    """Mel filters a few at a time: the bins that they reach, the mels, and the weights, shape (bins, mels)."""
+    """Mel filters a few at a time: the bins that they reach, the mels, the weights, shape (bins, mels)."""
     scatter: tuple[tuple[slice, slice, Tensor], ...]
     """Bins a few at a time, the mels that reach them, and the weights, shape (mels, bins)."""
     dct: Tensor

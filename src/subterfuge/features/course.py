@@ -11,7 +11,7 @@ from subterfuge.features.temporal import THRESHOLD, soft_width
 
 STEPS = N_FFT // HOP
 # Steps worked on at once, over all rows: about the processor's cache.
-BLOCK = 512
+BLOCK = 256
 
 
 def _blocks(rows: int, steps: int) -> list[tuple[int, int]]:
@@ -37,10 +37,10 @@ def add_level_slope(out: Tensor, padded: Tensor, levels: Tensor, grad: Tensor) -
 
 
 def crossing_weights(samples: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """How many frames hold the step from sample ``i - 1`` to ``i``: for ``i`` in each block of HOP, and for its first.
+    """How many frames hold the step into sample ``i``, for ``i`` in each block of HOP, and for its first.
 
-    The frames are centred, so frame ``t`` covers blocks ``t - 2`` to ``t + 1``, and the step into its very first
-    sample is not in it.
+    The frames are centred, so frame ``t`` covers blocks ``t - 2`` to ``t + 1``, and the step into its very
+    first sample is not in it.
     """
     frames = 1 + samples // HOP
     block = torch.arange(-(-samples // HOP), device=device)
@@ -70,8 +70,8 @@ def crossing_rate(y: Tensor) -> Tensor:
 def add_crossing_slope(out: Tensor, padded: Tensor, y: Tensor, grad: Tensor) -> None:
     """Add to ``out``, of the shape of ``padded``, the soft gradient of the mean rate times ``grad`` (batch,).
 
-    Beyond the ends of ``y`` the padding is zero, and so is its soft sign: no step there weighs anything. (What is
-    added to ``out`` there means nothing.)
+    Beyond the ends of ``y`` the padding is zero, and so is its soft sign: no step there weighs anything.
+    (What is added to ``out`` there means nothing.)
     """
     rows, samples = y.shape
     inside, first = (x.to(y.dtype) for x in crossing_weights(samples, y.device))

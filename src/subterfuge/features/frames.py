@@ -119,5 +119,5 @@ def by_blocks(
     if not (torch.is_grad_enabled() and y.requires_grad):
         return torch.cat([one(y[..., a:b]) for a, b in bounds], dim=-1)
     segments: tuple[Tensor, ...] = _Segments.apply(y, bounds)  # type: ignore[no-untyped-call]
-    parts: list[Tensor] = [checkpoint(one, s, use_reentrant=False) for s in segments]  # type: ignore[misc]
+    parts: list[Tensor] = [checkpoint(one, s, use_reentrant=False) for s in segments]
     return torch.cat(parts, dim=-1)

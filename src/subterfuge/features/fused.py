@@ -1,10 +1,10 @@
 """All 25 features from one transform, with the backward pass written out: the fast way of ``librosa25``.
 
-The clips of a batch, padded to a whole number of steps, lie one after the other in one stretch of memory, so that the
-frames of all are the frames of that stretch; those that straddle two clips, three after each clip, are left out of
-account. Frames are transformed a block at a time, sized for the processor's cache. Kept for the whole stretch are the
-mel energies (128 numbers a frame), what the shape of the spectrum follows from (132), and, where that is not too
-much, the spectra; else they are worked out again in the backward pass.
+The clips of a batch, padded to a whole number of steps, lie one after the other in one stretch of memory, so
+that the frames of all are the frames of that stretch; those that straddle two clips, three after each clip,
+are left out of account. Frames are transformed a block at a time, sized for the processor's cache. Kept for
+the whole stretch are the mel energies (128 numbers a frame), what the shape of the spectrum follows from (132),
+and, where that is not too much, the spectra; else they are worked out again in the backward pass.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ AMIN, RANGE = 1e-10, 1e-8
 # Frames after each clip that straddle it and the next.
 BETWEEN = STEPS - 1
 
-# Spectra of this many frames at most are kept for the backward pass, 12 kB a frame: about 40 s of 44.1 kHz audio.
+# Spectra of this many frames at most are kept for the backward pass: 12 kB each in float32, in all as much as
+# 40 s of audio at 44.1 kHz.
 KEPT = 3500
 
 # A float32 transform adds to each bin noise of about this part of the root sum of squares of all of them.
@@ -43,7 +44,7 @@ TOLERANCE, LEAST = 0.4, 1e-12
 
 
 def _stretch(y: Tensor) -> Tensor:
-    """The clips one after the other, each with half a frame of zeros before it and as much or more after it."""
+    """The clips one after the other, each with half a frame of zeros before it and as much or more after."""
     rows, samples = y.shape
     length = (samples // HOP + 1 + BETWEEN) * HOP
     out = y.new_empty(rows * length + BETWEEN * HOP)
@@ -76,7 +77,7 @@ class _Room:
 
 
 def _transform(frames: Tensor, known: Constants, room: _Room, *, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Spectra (complex; used up unless ``keep``), their squared magnitudes and magnitudes, (frames, WIDTH)."""
+    """Spectra (complex; used up unless ``keep``), squares of their magnitudes, and magnitudes."""
     n = len(frames)
     X = torch.fft.rfft(torch.mul(frames, known.window, out=room.frames[:n]))
     parts = torch.view_as_real(X)
@@ -93,20 +94,22 @@ def _gather(powers: Tensor, known: Constants, out: Tensor) -> None:
 
 
 def _imprecise(of: Shape, sr: float) -> Tensor:
-    """Which spectra a float32 transform is not enough for, shape as those of ``of``.
+    """Which spectra a float32 transform is not enough for, shape (spectra,).
 
-    Its noise, spread over all bins, widens the spectrum of a pure tone: the variance by up to the noise in each
-    bin times the square of its distance. Audio with any noise of its own, 16 bits of it even, is far from that.
+    Its noise, spread over all bins, widens the spectrum of a pure tone: the variance by up to the noise in
+    each bin times the square of its distance. Audio with any noise of its own, that of 16 bits even, is far
+    from that.
     """
     last = BINS - 1
     c = of.centroid
     distances = BINS * c.square() - last * BINS * c + last * BINS * (2 * last + 1) / 6
-    widened = NOISE * distances * (sr / N_FFT) > TOLERANCE * 2 * of.variance.sqrt()
-    return widened | (of.total < LEAST)
+    widened = NOISE * distances * (sr / N_FFT)
+    widest = 2 * TOLERANCE * of.variance.sqrt()
+    return torch.logical_or(widened > widest, of.total < LEAST)
 
 
 def _again(frames: Tensor, which: Tensor, known: Constants, runs: Runs, mel: Tensor) -> None:
-    """Put right ``runs`` and ``mel`` of some frames by a transform in double precision, rounded as librosa's is."""
+    """Put right ``runs`` and ``mel`` of some frames by a transform in double precision, as librosa's is."""
     some = frames[which]
     loud = some.any(-1)
     some, which = some[loud], which[loud]
@@ -127,6 +130,7 @@ class Fused25(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, y: Tensor, sr: float, block: int) -> Tensor:
+        """Features at rate ``sr``, ``block`` frames at a time."""
         known = constants(sr, y.dtype, y.device)
         rows, samples = y.shape
         count = 1 + samples // HOP
@@ -152,7 +156,7 @@ class Fused25(torch.autograd.Function):
         if y.dtype == torch.float32:
             doubtful = (_imprecise(of, sr) & inside.view(-1)).nonzero()[:, 0]
             if len(doubtful):
-                for which in doubtful.split(block):
+                for which in torch.split(doubtful, block):
                     _again(frames, which, known, runs, mel)
                 of = shape(runs, known)
         of.total[~inside.view(-1)] = 0
@@ -174,6 +178,7 @@ class Fused25(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        """Gradient by the samples from that by the features, (batch, 25)."""
         y, mel, floor, peak, place, levels, *rest = ctx.saved_tensors
         of, spectra = Shape(*rest[:5]), rest[5:]
         known = constants(ctx.sr, y.dtype, y.device)
@@ -181,7 +186,8 @@ class Fused25(torch.autograd.Function):
         count = levels.shape[-1]
         # A half, because a bin stands for its mirror image too: the inverse transform counts it twice.
         of_spectra = 0.5 * grad[:, 1:4] * (ctx.sr / N_FFT / count)
-        by = slope(of, *of_spectra.repeat_interleave(count + BETWEEN, dim=0).unbind(-1), known)
+        centroid, deviation, rolloff = of_spectra.repeat_interleave(count + BETWEEN, dim=0).unbind(-1)
+        by = slope(of, centroid, deviation, rolloff, known)
         energy = _mel_slope(mel, floor, peak, place, grad[:, 5:] @ known.dct * (DECIBELS / count), count)
 
         stretch = _stretch(y)

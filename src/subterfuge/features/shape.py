@@ -1,8 +1,8 @@
 """Centroid, bandwidth and rolloff of many magnitude spectra at once, in bins, and their gradient.
 
-A spectrum is a row of 33 runs of 32 bins. The zeroth, first and second moment of each run about its own middle
-are one small matrix product; they give the sum, the centroid, the variance about the centroid and a coarse
-running sum. Nothing cancels, so float32 is enough.
+A spectrum is a row of 33 runs of 32 bins. The zeroth, first and second moment of each run about its own
+middle are one small matrix product; they give the sum, the centroid, the variance about the centroid and a
+coarse running sum. Nothing cancels, so float32 is enough.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def shape(of: Runs, known: Constants) -> Shape:
 def slope(
     of: Shape, grad_centroid: Tensor, grad_deviation: Tensor, grad_rolloff: Tensor, known: Constants
 ) -> Slope:
-    """The gradient by the magnitudes from those by centroid, standard deviation and rolloff, (spectra,) each."""
+    """The gradient by the magnitudes from those by centroid, standard deviation and rolloff, (spectra,)."""
     alive = of.total >= FAINT
     over = torch.where(alive, of.total.clamp_min(FAINT).reciprocal(), 0.0)
     spread = of.variance > 0

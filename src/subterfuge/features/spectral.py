@@ -30,7 +30,8 @@ def _of_magnitudes(
     if S is not None:
         if S.ndim < 2 or not S.is_floating_point():
             raise SubterfugeError(
-                f"S is a {S.dtype} of shape {tuple(S.shape)}; real magnitudes (..., bins, frames) were expected."
+                f"S is a {S.dtype} of shape {tuple(S.shape)}; "
+                "real magnitudes (..., bins, frames) were expected."
             )
         if S.shape[-2] != n_fft // 2 + 1:
             n_fft = 2 * (S.shape[-2] - 1)
@@ -95,10 +96,17 @@ def spectral_centroid(
     def of(S: Tensor, n_fft: int) -> Tensor:
         return _centroid(_normalised(S), sr, n_fft).to(S.dtype)
 
-    options = dict(
-        hop_length=hop_length, win_length=win_length, window=window, center=center, pad_mode=pad_mode
+    return _of_magnitudes(
+        y,
+        S,
+        of,
+        n_fft,
+        hop_length=hop_length,
+        win_length=win_length,
+        window=window,
+        center=center,
+        pad_mode=pad_mode,
     )
-    return _of_magnitudes(y, S, of, n_fft, **options)
 
 
 def spectral_bandwidth(
@@ -119,7 +127,7 @@ def spectral_bandwidth(
     Parameters
     ----------
     p : float > 0
-        The spread is the ``p``-th root of the mean ``p``-th power of the distance: 2 for a standard deviation.
+        The spread is the ``p``-th root of the mean ``p``-th power of the distance: 2 for a deviation.
     y, sr, S, n_fft, hop_length, win_length, window, center, pad_mode
         As in :func:`spectral_centroid`.
 
@@ -140,14 +148,21 @@ def spectral_bandwidth(
         nothing = moment == 0
         return torch.where(nothing, 0.0, moment.masked_fill(nothing, 1.0) ** (1 / p)).to(S.dtype)
 
-    options = dict(
-        hop_length=hop_length, win_length=win_length, window=window, center=center, pad_mode=pad_mode
+    return _of_magnitudes(
+        y,
+        S,
+        of,
+        n_fft,
+        hop_length=hop_length,
+        win_length=win_length,
+        window=window,
+        center=center,
+        pad_mode=pad_mode,
     )
-    return _of_magnitudes(y, S, of, n_fft, **options)
 
 
 class _Crossing(torch.autograd.Function):
-    """Index of the bin at which the running sum of magnitudes reaches a share of the whole; see :func:`spectral_rolloff`."""
+    """Index of the bin where the running sum reaches a share of the whole; see :func:`spectral_rolloff`."""
 
     @staticmethod
     def forward(ctx: Any, S: Tensor, share: float) -> Tensor:
@@ -187,14 +202,14 @@ def spectral_rolloff(
     pad_mode: str = "constant",
     roll_percent: float = 0.85,
 ) -> Tensor:
-    """Frequency below which ``roll_percent`` of each frame's magnitudes lie, ``librosa.feature.spectral_rolloff``.
+    """Frequency below which a share of each frame's magnitudes lies, ``librosa.feature.spectral_rolloff``.
 
     The value is librosa's: the centre of the first bin at which the running sum reaches the share. It is a
     step function, whose true gradient is zero; the backward pass gives the implicit derivative of the
     crossing instead. With running sum ``C``, its slope ``d`` at the crossing ``R`` (the mean of the 32 bins
     about it, and no less than a tenth of the frame's mean), ``C(R) = share * C(end)`` gives ``dR/dS_k =
-    (share - [k <= R]) / d``. A bin far below the frame's mean cannot be made smaller by any change that is worth
-    making, only larger, so each bin's part is weighed by ``S_k / (S_k + mean / 5)``.
+    (share - [k <= R]) / d``. A bin far below the frame's mean cannot be made smaller by any change that is
+    worth making, only larger, so each bin's part is weighed by ``S_k / (S_k + mean / 5)``.
 
     Parameters
     ----------
@@ -215,7 +230,14 @@ def spectral_rolloff(
         index: Tensor = _Crossing.apply(S, roll_percent)  # type: ignore[no-untyped-call]
         return index * (float(sr) / n_fft)
 
-    options = dict(
-        hop_length=hop_length, win_length=win_length, window=window, center=center, pad_mode=pad_mode
+    return _of_magnitudes(
+        y,
+        S,
+        of,
+        n_fft,
+        hop_length=hop_length,
+        win_length=win_length,
+        window=window,
+        center=center,
+        pad_mode=pad_mode,
     )
-    return _of_magnitudes(y, S, of, n_fft, **options)

@@ -35,9 +35,10 @@ def librosa25(y: Tensor, *, sr: float, block_frames: int | None = None) -> Tenso
     """Time means of librosa's features, the 25 numbers that the seed's classifier hears.
 
     In order: ``rms``, ``spectral_centroid``, ``spectral_bandwidth``, ``spectral_rolloff``,
-    ``zero_crossing_rate`` and ``mfcc`` 1 to 20, all with librosa's defaults (frames of 2048 samples, 512 apart,
-    centred) at the rate given. Values are librosa's; gradients are those of the single functions of this package.
-    All come from one transform, taken a block of frames at a time, in memory that hardly grows with length.
+    ``zero_crossing_rate`` and ``mfcc`` 1 to 20, all with librosa's defaults (frames of 2048 samples, 512
+    apart, centred) at the rate given. Values are librosa's; gradients are those of the single functions of
+    this package, surrogates included. All come from one transform, taken a block of frames at a time, so that
+    a file of ten minutes needs a few hundred megabytes, gradient included.
 
     Parameters
     ----------

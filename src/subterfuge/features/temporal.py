@@ -60,7 +60,8 @@ def rms(
 def soft_width(y: Tensor, threshold: float = THRESHOLD) -> Tensor:
     """Width of the soft sign for each clip, shape (..., 1)."""
     level = torch.linalg.vector_norm(y.detach(), dim=-1, keepdim=True) / y.shape[-1] ** 0.5
-    return (SOFTNESS * level).clamp_min(threshold)
+    width: Tensor = (SOFTNESS * level).clamp_min(threshold)
+    return width
 
 
 class _ZeroCrossingRate(torch.autograd.Function):
@@ -114,7 +115,7 @@ def zero_crossing_rate(
     center: bool = True,
     threshold: float = THRESHOLD,
 ) -> Tensor:
-    """Share of each frame's steps from one sample to the next that cross zero, ``librosa.feature.zero_crossing_rate``.
+    """Share of the steps between samples that cross zero, ``librosa.feature.zero_crossing_rate``.
 
     The value is librosa's, a count, whose true gradient is zero. The backward pass is that of the count
     ``(1 - s[i-1] s[i]) / 2`` of soft signs ``s = tanh(y / width)``, with a width of a twentieth of the clip's
@@ -126,7 +127,7 @@ def zero_crossing_rate(
     frame_length, hop_length : int
         In samples.
     center : bool
-        Whether frame ``t`` is centred on sample ``t * hop_length``, with the end samples going on beyond the ends.
+        Whether frame ``t`` is centred on sample ``t * hop_length``; the end samples go on beyond the ends.
     threshold : float >= 0
         Samples within this of zero count as zero, and zero as positive.
 
