@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs" / "benchmarks"
 LABELS = ("cel", "cla", "flu", "gac", "gel", "org", "pia", "sax", "tru", "vio", "voi")
 SAMPLE_RATE = 44100
+STRIDE = 11  # no divisor in common with the 40 pairs
 
 
 # ---------------------------------------------------------------- the page
@@ -70,13 +71,13 @@ def _row(cells: Sequence[object]) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
-def write_page(name: str, text: str) -> Path:
-    """Write ``docs/benchmarks/<name>.md`` and say where; the text is printed too."""
-    path = DOCS / f"{name}.md"
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_page(name: str, text: str, *, folder: Path = DOCS) -> Path:
+    """Write ``<folder>/<name>.md`` and say where; the text is printed too."""
+    path = folder / f"{name}.md"
+    folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
     print(text)
-    print(f"written: {path.relative_to(ROOT)}")
+    print(f"written: {os.path.relpath(path)}")
     return path
 
 
@@ -136,7 +137,8 @@ def pairs(folder: Path, *, heard: Sequence[int], count: int | None = None) -> li
     """Every clip toward every label but the one it is heard as, in name and label order.
 
     ``heard`` is what the victim hears in each clip: a target that is heard already would be met by
-    changing nothing. ``count`` takes a fixed, evenly spaced subset: pairs number floor(i x all / count).
+    changing nothing. ``count`` takes a fixed subset: every 11th pair, round and round, which goes through
+    the clips and the labels alike; a smaller subset is part of a larger one.
     """
     paths = clips(folder)
     everything = [
@@ -149,7 +151,7 @@ def pairs(folder: Path, *, heard: Sequence[int], count: int | None = None) -> li
         return everything
     if count < 1:
         raise SystemExit(f"--pairs: got {count}, expected at least 1")
-    return [everything[i * len(everything) // count] for i in range(count)]
+    return [everything[STRIDE * i % len(everything)] for i in range(count)]
 
 
 def load_waveform(path: str | Path) -> np.ndarray:

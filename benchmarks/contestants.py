@@ -137,10 +137,10 @@ def _adv_fmn(model: nn.Module, x: Tensor, target: Tensor, budget: int) -> Tensor
     return fmn(model, x, target, norm=2, targeted=True, steps=budget)
 
 
-def _adv_alma(model: nn.Module, x: Tensor, target: Tensor, budget: int) -> Tensor:
+def _adv_alma(model: nn.Module, x: Tensor, target: Tensor, budget: int, *, first: float = 1.0) -> Tensor:
     from adv_lib.attacks import alma
 
-    return alma(model, x, target, targeted=True, num_steps=budget, distance="l2", init_lr_distance=1)
+    return alma(model, x, target, targeted=True, num_steps=budget, distance="l2", init_lr_distance=first)
 
 
 def _adv_pdgd(model: nn.Module, x: Tensor, target: Tensor, budget: int, *, primal_lr: float = 0.1) -> Tensor:
@@ -172,13 +172,11 @@ def _foolbox_fmn(budget: int) -> object:
     return L2FMNAttack(steps=budget)
 
 
-def _foolbox_cw(budget: int, *, stepsize: float, const: float) -> object:
+def _foolbox_cw(budget: int, **options: float) -> object:
     from foolbox.attacks import L2CarliniWagnerAttack
 
     search = searches(budget)
-    return L2CarliniWagnerAttack(
-        binary_search_steps=search, steps=budget // search, stepsize=stepsize, initial_const=const
-    )
+    return L2CarliniWagnerAttack(binary_search_steps=search, steps=budget // search, **options)
 
 
 def searches(budget: int) -> int:
@@ -274,7 +272,7 @@ PEERS = (
         "Foolbox C&W",
         "foolbox",
         "searches x steps laid out for the budget",
-        partial(_foolbox, partial(_foolbox_cw, stepsize=1e-2, const=1e-3)),
+        partial(_foolbox, _foolbox_cw),
     ),
     Contestant(
         "torchattacks-cw",
@@ -291,7 +289,46 @@ PEERS = (
         partial(_art_cw, rate=1e-2, const=1e-2),
     ),
 )
-EVERYONE = OURS + PEERS
+# The same libraries with steps that suit audio, where their defaults are steps a sample of an image. Chosen
+# to their advantage: the best of a coarse grid on four of the pairs at 300 queries.
+SUITED = (
+    Contestant(
+        "adv-lib-alma-suited",
+        "adv-lib ALMA, suited",
+        "adv-lib",
+        "first step of norm 0.1",
+        partial(_adv_lib, partial(_adv_alma, first=0.1)),
+    ),
+    Contestant(
+        "adv-lib-pdgd-suited",
+        "adv-lib PDGD, suited",
+        "adv-lib",
+        "primal step 0.0003 instead of 0.1",
+        partial(_adv_lib, partial(_adv_pdgd, primal_lr=3e-4)),
+    ),
+    Contestant(
+        "foolbox-cw-suited",
+        "Foolbox C&W, suited",
+        "foolbox",
+        "step 0.001 instead of 0.01, first constant 0.01 instead of 0.001, never ended early",
+        partial(_foolbox, partial(_foolbox_cw, stepsize=1e-3, initial_const=1e-2, abort_early=False)),
+    ),
+    Contestant(
+        "torchattacks-cw-suited",
+        "torchattacks C&W, suited",
+        "torchattacks",
+        "scores shifted above zero, step 0.0001 instead of 0.01",
+        partial(_torchattacks_cw, lr=1e-4, c=1.0),
+    ),
+    Contestant(
+        "art-cw-suited",
+        "ART C&W, suited",
+        "adversarial-robustness-toolbox",
+        "first step 0.1 and first constant 1, each instead of 0.01",
+        partial(_art_cw, rate=1e-1, const=1.0),
+    ),
+)
+EVERYONE = OURS + PEERS + SUITED
 
 
 def contestants(names: list[str] | None) -> list[Contestant]:

@@ -113,27 +113,23 @@ class Metered(TorchVictim):
         super().__init__()
         self.victim, self.meter, self.unit = victim, meter, unit
         self.labels, self.sample_rate = victim.labels, victim.sample_rate
+        self.guided = victim.guided
         # Libraries ask a module's parameters where it lives.
         self.somewhere = torch.nn.Parameter(torch.zeros(()), requires_grad=False)
         self.eval()
 
-    def hear(self, y: Tensor, *, probabilities: bool = False) -> Hearing:
+    def hear(self, y: Tensor, *, probabilities: bool = False, guide: bool = False) -> Hearing:
         """One counted pass of every row; a backward one is counted when it happens."""
         waveform = self._enter(y)
-        hearing = self.victim.hear(waveform, probabilities=probabilities)
+        also = {"guide": True} if guide else {}
+        hearing = self.victim.hear(waveform, probabilities=probabilities, **also)
         self.meter.consider(waveform, hearing.predicted)
-        self._watch(hearing.scores, hearing.probabilities)
+        self._watch(hearing.scores, hearing.probabilities, hearing.guide)
         return hearing
 
     def forward(self, y: Tensor) -> Tensor:
         """The scores in the input's type, which is what the libraries expect of a network."""
         return self.hear(y).scores.to(y.dtype)
-
-    def guide(self, y: Tensor) -> Tensor:
-        """The victim's guide, counted like any other pass."""
-        guide = self.victim.guide(self._enter(y))
-        self._watch(guide)
-        return guide
 
     def _enter(self, y: Tensor) -> Tensor:
         flat = y.reshape(len(y), -1)
@@ -142,7 +138,7 @@ class Metered(TorchVictim):
 
     def _watch(self, *outputs: Tensor | None) -> None:
         """Count one backward pass a row for each time that a gradient comes back into the victim."""
-        # Scores and probabilities of one pass are differentiated together, so they share one count.
+        # What is differentiated together, scores and probabilities say, is one pass: it counts once.
         live = [out for out in outputs if out is not None and out.requires_grad]
         if not live:
             return

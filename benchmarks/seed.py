@@ -258,9 +258,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="worker processes, one thread each")
     parser.add_argument("--out", type=Path, default=common.ROOT / "out" / "seed", help="where files go")
     parser.add_argument("--resume", action="store_true", help="keep the results that are already there")
-    parser.add_argument(
-        "--pairs", type=int, help="a fixed, evenly spaced subset of the 40 pairs, for a trial"
-    )
+    parser.add_argument("--pairs", type=int, help="a fixed subset of the 40 pairs, for a trial")
+    parser.add_argument("--docs", type=Path, default=common.DOCS, help="where the page goes")
     parser.add_argument("--seed", type=int, default=0, help="of the attack's random numbers")
     return parser.parse_args(argv)
 
@@ -318,7 +317,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "",
         seven(sure, old),
     ]
-    common.write_page("seed", "\n".join(parts))
+    common.write_page("seed", "\n".join(parts), folder=args.docs)
     unsure = [r for r in sure if not (r["verified"] and r["probability"] >= CONFIDENCE)]
     for r in unsure:
         print(f"not confident: {r['clip']} to {r['target']}: {r['probability']:.1%}", file=sys.stderr)

@@ -22,11 +22,13 @@ class Loudest(TorchVictim):
     def __init__(self) -> None:
         super().__init__()
         self.labels, self.sample_rate, self.asked = ("a", "b", "c"), 3, 0
+        self.guided = True
 
-    def hear(self, y: Tensor, *, probabilities: bool = False) -> Hearing:
+    def hear(self, y: Tensor, *, probabilities: bool = False, guide: bool = False) -> Hearing:
         self.asked += len(y)
         scores = y @ WEIGHTS.to(y.dtype).T
-        return Hearing(scores, scores.argmax(1), scores.softmax(1) if probabilities else None)
+        p = scores.softmax(1) if probabilities else None
+        return Hearing(scores, scores.argmax(1), p, 2 * scores if guide else None)
 
 
 @pytest.fixture
@@ -72,11 +74,15 @@ def test_a_gradient_that_stops_short_of_the_victim_costs_nothing(clip: Tensor) -
     assert (meter.forward, meter.backward) == (2, 0)
 
 
-def test_the_guide_is_a_pass_like_any_other(clip: Tensor) -> None:
+def test_a_gradient_of_the_guide_is_a_pass_like_any_other(clip: Tensor) -> None:
     model, meter, victim = metered(clip)
     x = clip.expand(2, -1).clone().requires_grad_()
-    model.guide(x).sum().backward()
+    hearing = model.hear(x, guide=True)
+    assert model.guided and hearing.guide is not None
+    torch.autograd.grad(hearing.guide.sum(), x, retain_graph=True)
     assert (meter.forward, meter.backward, victim.asked) == (2, 2, 2)
+    torch.autograd.grad(hearing.scores.sum(), x)
+    assert (meter.forward, meter.backward, victim.asked) == (2, 4, 2)
 
 
 def test_a_budget_is_two_passes_a_query_and_the_next_one_never_reaches_the_victim(clip: Tensor) -> None:
