@@ -86,6 +86,19 @@ class Goal:
         surplus = self.surplus(hearing).to(own.dtype)
         return torch.cat([own - other, surplus[:, None]], 1)
 
+    def nearness(self, hearing: Hearing) -> Tensor:
+        """How near each row is to the label by the victim's guide, shape (batch,); differentiable.
+
+        The guide is a log density: its value at the label draws from afar, its lead over the other labels
+        tells them apart near by. The lead counts double, and only up to where the label is clear anyway.
+        """
+        assert hearing.guide is not None, "only a guided victim's hearing holds a guide"
+        lead = self.score_margin(hearing.guide)
+        if self.away:
+            return lead
+        own = hearing.guide.gather(1, self.label.to(lead.device)[:, None])[:, 0]
+        return own + 2 * lead.clamp(max=3.0)
+
     def score_margin(self, scores: Tensor) -> Tensor:
         """The label's score less the best other's, shape (batch,), negated when away."""
         label = self.label.to(scores.device)[:, None]

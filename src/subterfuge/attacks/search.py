@@ -172,6 +172,17 @@ class Search:
         assert gradients is not None
         return duels, reached, gradients
 
+    def climb_guide(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """As :meth:`climb`, but value and gradient are the guide's (see ``Goal.nearness``).
+
+        Of a victim that is not ``guided`` they are the margin's.
+        """
+        if not getattr(self.victim, "guided", False):
+            return self.climb(x, rows)
+        value, reached, gradient = self._ask(x, rows, slopes=Goal.nearness)
+        assert gradient is not None
+        return value, reached, gradient
+
     def outcome(self) -> Outcome:
         """The best found so far, as the attack's result."""
         audio = torch.where(self.success[:, None], self.best, self._nearest)
@@ -205,7 +216,8 @@ class Search:
             goal = self.goal.rows(index)
             with torch.set_grad_enabled(slopes is not None):
                 part = part.detach().requires_grad_(slopes is not None)
-                hearing = self.victim.hear(part, probabilities=goal.needs_probabilities)
+                asked = {"guide": True} if slopes is Goal.nearness else {}
+                hearing = self.victim.hear(part, probabilities=goal.needs_probabilities, **asked)
                 if slopes is not None:
                     value = slopes(goal, hearing)
                     columns = value.unbind(1) if value.ndim == 2 else (value,)

@@ -72,7 +72,7 @@ class SvmHead(torch.nn.Module):
         """Scores, shape (batch, K)."""
         return self.hear(x).scores
 
-    def hear(self, x: Tensor, *, probabilities: bool = False) -> Hearing:
+    def hear(self, x: Tensor, *, probabilities: bool = False, guide: bool = False) -> Hearing:
         """Scores, the model's own prediction and its reported probabilities, from one pass.
 
         Parameters
@@ -82,18 +82,21 @@ class SvmHead(torch.nn.Module):
         probabilities : bool
             Whether to report them too, where the model has them. With ``SVC(probability=True)`` the values
             are those of libsvm's early-stopped iteration and the gradient that of the exact solve.
+        guide : bool
+            Whether to give :meth:`guide` too.
         """
         duels = self.duel_list(x)
+        density = self.guide(x) if guide else None
         if self.calibrated is not None:
             scores, p = self.calibrated(self._decision(duels, smooth=True))
-            return Hearing(scores, p.argmax(1), p if probabilities else None)
+            return Hearing(scores, p.argmax(1), p if probabilities else None, density)
         if self.break_ties:
             scores = libsvm.tie_break_margins(duels, self.classes)
             predicted = libsvm.ovr_decision(duels.detach(), self.classes).argmax(1)
         else:
             scores = libsvm.vote_margins(duels, self.classes)
             predicted = libsvm.vote(duels.detach(), self.classes)
-        return Hearing(scores, predicted, self._coupled(duels) if probabilities else None)
+        return Hearing(scores, predicted, self._coupled(duels) if probabilities else None, density)
 
     def predict(self, x: Tensor) -> Tensor:
         """Index of the class that the model's own ``predict`` gives, int64, shape (batch,)."""
@@ -288,15 +291,16 @@ class SvmVictim(TorchVictim):
         self.head = svm_head(model)
         check_fit(self.head, labels=self.labels, features=features)
         self.features = feature_set(features)
+        self.guided = self.head.guide_gamma is not None
         self._classes = np.asarray(model.classes_)
 
     def vector(self, y: Tensor) -> Tensor:
         """Feature vectors of waveforms ``y``, shape (batch, d), in the type of ``y``."""
         return self.features.torch(y, sr=self.sample_rate)
 
-    def hear(self, y: Tensor, *, probabilities: bool = False) -> Hearing:
-        """Scores, prediction and, if asked for, reported probabilities of ``y``, from one forward pass."""
-        return self.head.hear(self.vector(y), probabilities=probabilities)
+    def hear(self, y: Tensor, *, probabilities: bool = False, guide: bool = False) -> Hearing:
+        """Scores, prediction and, if asked for, probabilities and guide of ``y``, from one forward pass."""
+        return self.head.hear(self.vector(y), probabilities=probabilities, guide=guide)
 
     def duels(self, y: Tensor) -> Tensor:
         """Every pairwise duel, shape (batch, labels, labels): entry (i, j) positive where i beats j."""

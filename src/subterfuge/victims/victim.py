@@ -22,11 +22,16 @@ class Hearing:
         the argmax of the scores, still less of the probabilities (an SVC votes).
     probabilities : Tensor, shape (batch, labels), or None
         Only where they were asked for and the victim has them; differentiable where the victim is.
+    guide : Tensor, shape (batch, labels), or None
+        Only where it was asked for and the victim is ``guided``: a stand-in for the scores with a useful
+        gradient everywhere, to find the way to a label's region from where the scores are flat (far from
+        every support vector an RBF kernel underflows).
     """
 
     scores: Tensor
     predicted: Tensor
     probabilities: Tensor | None = None
+    guide: Tensor | None = None
 
 
 @runtime_checkable
@@ -57,14 +62,6 @@ class Victim(Protocol):
         """Reported probabilities, shape (batch, labels), or None where the victim has none."""
         ...
 
-    def guide(self, y: Tensor) -> Tensor:
-        """A stand-in for ``scores`` with a useful gradient everywhere, shape (batch, labels).
-
-        Used only to find the way to a label's region from where the scores are flat (far from every
-        support vector an RBF kernel underflows). Victims without such a thing return their scores.
-        """
-        ...
-
     def verdict(self, y: Tensor) -> Hearing:
         """The plain path, with the reported probabilities: what a published result is judged by.
 
@@ -81,6 +78,8 @@ class TorchVictim(torch.nn.Module):
     labels: tuple[str, ...]
     sample_rate: int
     differentiable: bool = True
+    # Whether ``hear`` takes ``guide=True`` and then fills :attr:`Hearing.guide`.
+    guided: bool = False
 
     def hear(self, y: Tensor, *, probabilities: bool = False) -> Hearing:
         """Everything from one forward pass of ``y``, shape (batch, samples); subclasses define it."""
@@ -103,10 +102,6 @@ class TorchVictim(torch.nn.Module):
     def probabilities(self, y: Tensor) -> Tensor | None:
         """Reported probabilities, shape (batch, labels), or None where the victim has none."""
         return self.hear(y, probabilities=True).probabilities
-
-    def guide(self, y: Tensor) -> Tensor:
-        """The scores themselves, unless a victim knows something smoother."""
-        return self.hear(y).scores
 
     @torch.no_grad()
     def verdict(self, y: Tensor) -> Hearing:

@@ -1,0 +1,161 @@
+"""``minimal``, our default: the smallest perturbation that we know how to find.
+
+Three parts, each simple. **Approach**: from the clip to somewhere that is heard as wanted, in about ten
+queries, along gradients held back where the clip is quiet (:mod:`.quiet_bands`); first by the victim's guide
+where its scores are flat, then by the margin itself. **Shrink**: along the boundary to the nearest point of
+it, on a sphere whose radius follows the boundary while the direction turns into the margin's mean gradient.
+**Starts**: different approaches end in different minima, several decibels apart, and after twenty steps it is
+known which will be best; so several are tried for a short while, and the best is followed to the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from subterfuge.attacks.outcome import Outcome
+from subterfuge.attacks.search import Search, Watch
+from subterfuge.attacks.whitebox.quiet_bands import hold_back
+from subterfuge.attacks.whitebox.steps import (
+    check_steps,
+    cosine,
+    heading,
+    lengths,
+    loudness,
+    place,
+    seed_from,
+)
+from subterfuge.criteria import Criterion
+from subterfuge.victims.victim import Victim
+
+
+@dataclass(frozen=True)
+class Start:
+    """One way to approach: how long to follow the guide, and how much to hold back quiet cells (dB)."""
+
+    guide: int
+    level: float
+
+
+STARTS = (
+    Start(6, -40),
+    Start(0, -40),
+    Start(2, -40),
+    Start(4, -50),
+    Start(12, -40),
+    Start(0, -25),
+    Start(6, -25),
+    Start(0, -55),
+)
+
+
+def minimal(
+    victim: Victim,
+    y: Tensor,
+    criterion: Criterion,
+    *,
+    steps: int = 2000,
+    generator: torch.Generator | None = None,
+    watch: Watch | None = None,
+    starts: tuple[Start, ...] = STARTS,
+) -> Outcome:
+    """The smallest perturbation in L2, by several approaches, each shrunk along the boundary."""
+    check_steps(steps)
+    with Search(victim, y, criterion, watch=watch) as search:
+        seed = seed_from(generator)
+        if not getattr(victim, "guided", False):
+            starts = tuple(dict.fromkeys(Start(0, start.level) for start in starts))
+        _, reached, _ = search.climb(search.y)
+        rows = (~reached).nonzero()[:, 0]
+        _run(search, rows, steps, starts, seed)
+    return search.outcome()
+
+
+def _run(search: Search, rows: Tensor, steps: int, starts: tuple[Start, ...], seed: int) -> None:
+    left = torch.full_like(rows, steps - 1)
+    clean = search.y[rows]
+    best, radius = clean.clone(), torch.full_like(clean[:, 0], torch.inf)
+    trials = max(1, min(len(starts), steps // 120))
+    share = steps // (3 * trials) if trials > 1 else steps
+    for number, start in enumerate(starts):
+        lost = radius.isinf()
+        todo = (lost | (number < trials)) & (left > 2)
+        index = todo.nonzero()[:, 0]
+        if not len(index):
+            continue
+        x, found, used = approach(search, rows[index], start, 60, seed)
+        left[index] -= used
+        index, x = index[found], x[found]
+        if not len(index) or trials == 1:
+            best[index], radius[index] = x, lengths(x - clean[index])
+            continue
+        length = int(max(10, min(share - 15, int(left[index].min()))))
+        x, r = shrink(search, rows[index], x, length, last=0.3)
+        left[index] -= length
+        better = r < radius[index]
+        best[index[better]], radius[index[better]] = x[better], r[better]
+    index = (radius.isfinite() & (left > 2)).nonzero()[:, 0]
+    for n in left[index].unique().tolist():
+        some = index[left[index] == n]
+        shrink(search, rows[some], best[some], int(n))
+
+
+def approach(
+    search: Search, rows: Tensor, start: Start, limit: int, seed: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """From the clean clips to where the goal is reached, or ``limit`` queries spent on trying."""
+    clean = search.y[rows]
+    size = loudness(clean)
+    level = clean.new_full((len(rows),), 10 ** (start.level / 10))
+    x, found = clean.clone(), torch.zeros(len(rows), dtype=torch.bool, device=clean.device)
+    used = torch.zeros_like(rows)
+    stride, last = 0.003 * size, torch.full_like(size, -torch.inf, dtype=torch.float64)
+    course = torch.zeros_like(clean)
+    for step in range(limit):
+        i = (~found).nonzero()[:, 0]
+        if not len(i):
+            break
+        guided = step < start.guide
+        if step == start.guide:
+            last[:] = -torch.inf
+            course[:] = 0
+        value, reached, gradient = (search.climb_guide if guided else search.climb)(x[i], rows[i])
+        used[i] += 1
+        found[i[reached]] = True
+        i, value, gradient = i[~reached], value[~reached].double(), gradient[~reached]
+        if not len(i):
+            break
+        uphill = heading(hold_back(heading(gradient, seed, step), x[i], level[i]), seed, step)
+        worse = value < last[i]
+        stride[i] = torch.where(worse, 0.6 * stride[i], (1.2 * stride[i]).clamp(max=0.05 * size[i]))
+        last[i] = value
+        course[i] = torch.where(worse[:, None], uphill, 0.7 * course[i] + uphill)
+        x[i] = place(clean[i], x[i] + stride[i, None] * heading(course[i], seed, step) - clean[i])
+    return x, found, used
+
+
+def shrink(
+    search: Search, rows: Tensor, x: Tensor, steps: int, *, last: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Along the boundary to the nearest point of it."""
+    clean = search.y[rows]
+    delta = x - clean
+    radius = lengths(delta)
+    best, least = x.clone(), radius.clone()
+    drift = torch.zeros_like(delta)
+    for step in range(steps):
+        gamma = cosine(step, steps, 0.1, 0.0005 + 0.1 * last)
+        pace = cosine(step, steps, 0.05, 0.005 + 0.05 * last)
+        x = place(clean, delta)
+        delta = x - clean
+        _, reached, gradient = search.climb(x, rows)
+        length = lengths(delta)
+        better = reached & (length < least)
+        best[better], least[better] = x[better], length[better]
+        radius = torch.where(reached, torch.minimum(radius, length) * (1 - gamma), radius * (1 + gamma))
+        drift = 0.7 * drift + heading(gradient, 0, step) * length[:, None] - delta
+        delta = delta + pace * drift
+        delta = delta * (radius / lengths(delta).clamp(min=1e-30))[:, None]
+    return best, least
