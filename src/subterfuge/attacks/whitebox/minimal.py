@@ -97,7 +97,7 @@ def _run(search: Search, rows: Tensor, steps: int, starts: tuple[Start, ...], se
         better = r < radius[index]
         best[index[better]], radius[index[better]] = x[better], r[better]
     index = (radius.isfinite() & (left > 2)).nonzero()[:, 0]
-    for n in left[index].unique().tolist():
+    for n in sorted(set(left[index].tolist())):
         some = index[left[index] == n]
         shrink(search, rows[some], best[some], int(n))
 

@@ -1,0 +1,123 @@
+"""An attack on a file is a change of its own samples: down-mixing and resampling are part of the victim.
+
+The change that is smallest over all channels of a file, for a victim that hears their mean, is the same in
+every channel: a sum of squares with a given mean is least where all are equal. So the search is over one
+signal at the file's own rate, and only a resampling stands between it and the victim.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from subterfuge.victims.victim import Hearing, Victim
+
+
+class _Resample(torch.autograd.Function):
+    """librosa's own resampler (soxr, high quality) forward, and its transpose backward.
+
+    soxr's filter is linear and symmetric in time, so the transpose of going from one rate to another is going
+    back, times the ratio of the rates.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, orig_sr: int, target_sr: int) -> Tensor:
+        ctx.rates, ctx.samples = (orig_sr, target_sr), y.shape[1]
+        return _librosa_resample(y, orig_sr, target_sr)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        orig_sr, target_sr = ctx.rates
+        back = _librosa_resample(grad, target_sr, orig_sr) * (target_sr / orig_sr)
+        back = torch.nn.functional.pad(back, (0, max(0, ctx.samples - back.shape[1])))
+        return back[:, : ctx.samples], None, None
+
+
+def _librosa_resample(y: Tensor, orig_sr: int, target_sr: int) -> Tensor:
+    import librosa
+
+    rows = y.detach().cpu().numpy()
+    out = librosa.resample(rows, orig_sr=orig_sr, target_sr=target_sr, axis=-1)
+    return torch.from_numpy(np.ascontiguousarray(out)).to(y)
+
+
+def resample(y: Tensor, *, orig_sr: int, target_sr: int) -> Tensor:
+    """What ``librosa.load`` makes of ``y`` at another rate, differentiable.
+
+    Parameters
+    ----------
+    y : Tensor, shape (batch, samples)
+    orig_sr, target_sr : int
+        Rates in Hz.
+
+    Returns
+    -------
+    Tensor, shape (batch, ceil(samples * target_sr / orig_sr))
+
+    Examples
+    --------
+    >>> resample(torch.zeros(1, 8000), orig_sr=8000, target_sr=44100).shape
+    torch.Size([1, 44100])
+    """
+    if orig_sr == target_sr:
+        return y
+    out: Tensor = _Resample.apply(y, orig_sr, target_sr)  # type: ignore[no-untyped-call]
+    return out
+
+
+class AtRate(torch.nn.Module):
+    """A victim as it hears files of another rate, or ones that go beyond full scale.
+
+    Parameters
+    ----------
+    victim : Victim
+    sample_rate : int
+        Of the waveforms that it is to be given, in Hz.
+    gain : float
+        What they are multiplied by, so that a search within [-1, 1] may reach beyond it.
+    """
+
+    def __init__(self, victim: Victim, sample_rate: int, *, gain: float = 1.0) -> None:
+        super().__init__()
+        self.victim, self.sample_rate, self.gain = victim, sample_rate, gain
+        self.labels, self.differentiable = victim.labels, victim.differentiable
+        self.guided = bool(getattr(victim, "guided", False))
+
+    def _there(self, y: Tensor) -> Tensor:
+        y = y if self.gain == 1.0 else y * self.gain
+        return resample(y, orig_sr=self.sample_rate, target_sr=self.victim.sample_rate)
+
+    def hear(self, y: Tensor, *, probabilities: bool = False, **asked: bool) -> Hearing:
+        """Everything from one forward pass of ``y``, shape (batch, samples)."""
+        return self.victim.hear(self._there(y), probabilities=probabilities, **asked)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """The victim's scores."""
+        return self.hear(y).scores
+
+    def scores(self, y: Tensor) -> Tensor:
+        """One score per label, shape (batch, labels)."""
+        return self.hear(y).scores
+
+    @torch.no_grad()
+    def predict(self, y: Tensor) -> Tensor:
+        """Index of the label heard, int64, shape (batch,)."""
+        return self.victim.predict(self._there(y))
+
+    @torch.no_grad()
+    def probabilities(self, y: Tensor) -> Tensor | None:
+        """Reported probabilities, or None."""
+        return self.victim.probabilities(self._there(y))
+
+    @torch.no_grad()
+    def verdict(self, y: Tensor) -> Hearing:
+        """The victim's plain path."""
+        return self.victim.verdict(self._there(y))
+
+
+def at_rate(victim: Victim, sample_rate: int, *, gain: float = 1.0) -> AtRate:
+    """The victim for files of that rate whose samples, over ``gain``, lie in [-1, 1]."""
+    return AtRate(victim, sample_rate, gain=gain)

@@ -1,0 +1,207 @@
+"""A file in, a verified file out: read, attack, settle on the file's lattice, write, read back, judge."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from subterfuge import __version__
+from subterfuge.attacks.file_domain import AtRate, at_rate
+from subterfuge.attacks.lattice import Judge, rounded, settle
+from subterfuge.attacks.outcome import Outcome
+from subterfuge.attacks.record import Record
+from subterfuge.attacks.registry import get_attack
+from subterfuge.attacks.search import Watch
+from subterfuge.audio import (
+    AudioFile,
+    load_plain,
+    lossless,
+    lossless_note,
+    output_for,
+    read_audio,
+    write_audio,
+)
+from subterfuge.criteria import Criterion, Untargeted
+from subterfuge.files import write_text
+from subterfuge.victims.victim import Hearing, Victim
+
+
+def attack_file(
+    path: str | Path,
+    *,
+    victim: Victim,
+    criterion: Criterion,
+    out: str | Path,
+    victim_name: str = "victim",
+    attack: str = "minimal",
+    steps: int | None = None,
+    budget: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    report: Callable[[str], None] | None = None,
+) -> Record:
+    """Change a file so that a victim hears in it what the criterion wants, and prove it from disk.
+
+    Writes ``<stem>-to-<label>.<ext>`` with the input's rate, channels, length and subtype, and its record
+    beside it as JSON. Ctrl-C ends the search and keeps the best attempt so far.
+
+    Parameters
+    ----------
+    path : str or Path
+        Any file that :func:`subterfuge.audio.read_audio` reads.
+    victim : Victim
+    criterion : Targeted or Untargeted
+    out : str or Path
+        Folder to write to; it must exist.
+    victim_name : str
+        For the record.
+    attack : str
+        A name in :mod:`subterfuge.attacks.registry`.
+    steps : int, optional
+        The attack's own default if None.
+    budget : int, optional
+        Most forward queries that the attack may spend.
+    seed : int
+    device : str
+        Where the search runs, as torch names it.
+    report : callable, optional
+        Called from time to time with how the search is doing, in a few words.
+
+    Returns
+    -------
+    Record
+        ``success`` is the victim's plain path on the written file, read back.
+
+    Raises
+    ------
+    SubterfugeError
+        If the file cannot be read or attacked, or the result not written.
+    """
+    began = time.monotonic()
+    source = read_audio(path)
+    file = lossless(source)
+    notes = [note] if (note := lossless_note(source)) else []
+    clean = load_plain(path, victim.sample_rate).to(device)
+    before = victim.verdict(clean)
+    if isinstance(criterion, Untargeted) and criterion.label is None:
+        criterion = Untargeted(int(before.predicted[0]))  # known already, so that binding costs no query
+    goal = criterion.bind(victim, clean)
+    data, forward, backward = file.data, 2, 0  # the two verdicts, on the clip and on what is written
+    if not bool(goal.reached(before)):
+        hearer = at_rate(victim, file.sr, gain=max(1.0, float(file.data.abs().max())))
+        outcome = _search(hearer, file, criterion, attack, steps, budget, seed, device, report)
+        judge = Judge(hearer, goal, device=device)
+        delta = (outcome.audio[0].double().cpu() - _mono(file, hearer)[0].double()) * hearer.gain
+        if bool(outcome.success[0]):
+            data, settled = settle(file, delta, judge)
+            if not settled:
+                notes.append(f"rounding to {file.subtype} undid the change; this is the nearest attempt")
+        else:
+            data = rounded(file, delta)
+        if outcome.interrupted:
+            notes.append("interrupted: this is the best attempt so far")
+        forward += int(outcome.queries.forward[0]) + judge.forward_queries
+        backward += int(outcome.queries.backward[0]) + judge.backward_queries
+    tag = "away" if goal.away else victim.labels[int(goal.label[0])]
+    written = write_audio(output_for(source, out, tag), data, file)
+    after = victim.verdict(load_plain(written, victim.sample_rate).to(device))
+    record = Record(
+        input=str(path),
+        output=str(written),
+        victim=victim_name,
+        attack=attack,
+        target=f"not-{victim.labels[int(goal.label[0])]}" if goal.away else tag,
+        success=bool(goal.reached(after)),
+        predicted_before=_label(victim, before),
+        predicted_after=_label(victim, after),
+        probabilities_before=_probabilities(victim, before),
+        probabilities_after=_probabilities(victim, after),
+        snr_db=snr_db(file.data, data),
+        audibility={},
+        queries={"forward": forward, "backward": backward},
+        seconds=round(time.monotonic() - began, 3),
+        seed=seed,
+        version=__version__,
+        notes=notes,
+    )
+    write_text(written.with_name(written.stem + ".json"), _json(record))
+    return record
+
+
+def snr_db(original: Tensor, changed: Tensor) -> float:
+    """Signal-to-noise ratio over all channels in dB; ``inf`` where nothing changed, ``-inf`` for silence.
+
+    Examples
+    --------
+    >>> round(snr_db(torch.ones(2, 4), 1.1 * torch.ones(2, 4)), 3)
+    20.0
+    """
+    signal = float(original.double().square().sum())
+    noise = float((changed.double() - original.double()).square().sum())
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+
+
+def _search(
+    hearer: AtRate,
+    file: AudioFile,
+    criterion: Criterion,
+    attack: str,
+    steps: int | None,
+    budget: int | None,
+    seed: int,
+    device: str,
+    report: Callable[[str], None] | None,
+) -> Outcome:
+    y = _mono(file, hearer).to(device)
+    size = torch.linalg.vector_norm(y)
+
+    def watch(number: int, best: Tensor) -> None:
+        if report is not None:
+            found = bool(best[0].isfinite() & (best[0] > 0) & (size > 0))
+            ratio = f", best SNR {20 * math.log10(float(size / best[0])):.1f} dB" if found else ""
+            report(f"{number:,} queries{ratio}")
+
+    outcome: Outcome = get_attack(attack)(
+        hearer,
+        y,
+        criterion,
+        generator=torch.Generator().manual_seed(seed),
+        watch=Watch(budget=budget, report=watch),
+        **({} if steps is None else {"steps": steps}),
+    )
+    return outcome
+
+
+def _mono(file: AudioFile, hearer: AtRate) -> Tensor:
+    """The mean over channels as the search sees it, float32 within [-1, 1], shape (1, samples)."""
+    return file.data.float().mean(0, keepdim=True) / hearer.gain
+
+
+def _label(victim: Victim, hearing: Hearing) -> str:
+    return victim.labels[int(hearing.predicted[0])]
+
+
+def _probabilities(victim: Victim, hearing: Hearing) -> dict[str, float] | None:
+    if hearing.probabilities is None:
+        return None
+    return dict(zip(victim.labels, hearing.probabilities[0].double().tolist(), strict=True))
+
+
+def _json(record: Record) -> str:
+    """Strict JSON: numbers that it has no word for (an infinite ratio) become null."""
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: finite(inner) for key, inner in value.items()}
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(finite(record.as_json()), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
