@@ -3,8 +3,8 @@
 The clips of a batch, padded to a whole number of steps, lie one after the other in one stretch of memory, so
 that the frames of all are the frames of that stretch; those that straddle two clips, three after each clip,
 are left out of account. Frames are transformed a block at a time, sized for the processor's cache. Kept for
-the whole stretch are the mel energies (128 numbers a frame), what the shape of the spectrum follows from (132),
-and, where that is not too much, the spectra; else they are worked out again in the backward pass.
+the whole stretch are the mel energies (128 numbers a frame), what the shape of the spectrum follows from
+(132), and, where that is not too much, the spectra; else they are worked out again in the backward pass.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class _Room:
     def __init__(self, like: Tensor, size: int) -> None:
         self.frames = like.new_empty((size, N_FFT))
         self.squares = like.new_empty((size, BINS, 2))
+        self.products = torch.view_as_complex(self.squares)
         # Zeros beyond the last bin.
         self.spectra = like.new_zeros((2, size, WIDTH))
 
@@ -167,8 +168,8 @@ class Fused25(torch.autograd.Function):
         peak = mel.flatten(1).max(-1)
         floor = (peak.values * RANGE).clamp_min_(AMIN)[:, None, None]
         decibels = 10 * torch.maximum(mel, floor).log10_()[:, :count].mean(1)
-        ctx.save_for_backward(y, mel, floor, peak.values, peak.indices, levels, *of, *spectra)
-        ctx.sr, ctx.block = sr, block
+        ctx.save_for_backward(stretch, mel, floor, peak.values, peak.indices, levels, *of, *spectra)
+        ctx.sr, ctx.block, ctx.samples = sr, block, samples
         hertz = sr / N_FFT
         of_frames = (of.centroid * hertz, of.variance.sqrt() * hertz, of.rolloff * hertz)
         means = (x.view(rows, -1)[:, :count].mean(-1) for x in of_frames)
@@ -179,24 +180,22 @@ class Fused25(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         """Gradient by the samples from that by the features, (batch, 25)."""
-        y, mel, floor, peak, place, levels, *rest = ctx.saved_tensors
+        stretch, mel, floor, peak, place, levels, *rest = ctx.saved_tensors
         of, spectra = Shape(*rest[:5]), rest[5:]
-        known = constants(ctx.sr, y.dtype, y.device)
-        rows, samples = y.shape
-        count = levels.shape[-1]
+        known = constants(ctx.sr, stretch.dtype, stretch.device)
+        rows, count = levels.shape
         # A half, because a bin stands for its mirror image too: the inverse transform counts it twice.
         of_spectra = 0.5 * grad[:, 1:4] * (ctx.sr / N_FFT / count)
         centroid, deviation, rolloff = of_spectra.repeat_interleave(count + BETWEEN, dim=0).unbind(-1)
         by = slope(of, centroid, deviation, rolloff, known)
         energy = _mel_slope(mel, floor, peak, place, grad[:, 5:] @ known.dct * (DECIBELS / count), count)
 
-        stretch = _stretch(y)
         frames = _frames(stretch)
         slots = len(frames)
         out = torch.zeros_like(stretch)
         steps = out.view(-1, HOP)
         weights = known.window.view(STEPS, HOP)
-        room = _Room(y, min(ctx.block, slots))
+        room = _Room(stretch, min(ctx.block, slots))
         for number, start in enumerate(range(0, slots, ctx.block)):
             stop = min(start + ctx.block, slots)
             if spectra:
@@ -207,15 +206,15 @@ class Fused25(torch.autograd.Function):
             for bins, mels, basis in known.scatter:
                 towards[:, bins].addmm_(energy[start:stop, mels], basis)
             towards[:, :: BINS - 1] *= 2
-            # What was kept must outlast this pass; what was not is ours to overwrite.
-            X = X * towards[:, :BINS] if spectra else X.mul_(towards[:, :BINS])
-            pieces = torch.fft.irfft(X, n=N_FFT, norm="forward").view(-1, STEPS, HOP)
+            product = torch.mul(X, towards[:, :BINS], out=room.products[: len(X)])
+            pieces = torch.fft.irfft(product, n=N_FFT, norm="forward").view(-1, STEPS, HOP)
             for step in range(STEPS):
                 steps[start + step : stop + step].addcmul_(pieces[:, step], weights[step])
         padded, result = _clips(stretch, rows), _clips(out, rows)
         add_level_slope(result, padded, levels, grad[:, 0])
-        add_crossing_slope(result, padded, y, grad[:, 4])
-        return result[:, N_FFT // 2 : N_FFT // 2 + samples], None, None
+        clip = slice(N_FFT // 2, N_FFT // 2 + ctx.samples)
+        add_crossing_slope(result, padded, padded[:, clip], grad[:, 4])
+        return result[:, clip], None, None
 
 
 def _mel_slope(mel: Tensor, floor: Tensor, peak: Tensor, place: Tensor, grad: Tensor, count: int) -> Tensor:

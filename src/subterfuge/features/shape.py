@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from subterfuge.features.constants import BINS, RUN, RUNS, WIDTH, Constants
+from subterfuge.features.constants import BINS, RUN, RUNS, Constants
 from subterfuge.features.spectral import FAINT, LEAST_DENSITY, SOFTENING
 
 ROLL_PERCENT = 0.85
@@ -137,14 +137,16 @@ def slope(
 def phase_slope(magnitudes: Tensor, by: Slope, start: int, known: Constants, room: Tensor) -> Tensor:
     """Gradient by each magnitude, over that magnitude: what an amplitude is to be multiplied by.
 
-    ``magnitudes`` are those of spectra ``start`` and on, shape (spectra, WIDTH), and so is what is returned;
-    ``room``, shape (2, spectra, WIDTH), is used up.
+    ``magnitudes`` are those of spectra ``start`` and on, shape (spectra, WIDTH), and so is what is returned,
+    a part of ``room``, shape (2, spectra, WIDTH).
     """
     here = slice(start, start + len(magnitudes))
     # Where a magnitude is nothing, so is the amplitude.
-    some = torch.add(magnitudes, torch.finfo(magnitudes.dtype).tiny ** 0.5, out=room[0])
-    out = (by.polynomial[here].view(-1, 3) @ known.moments.T).view(-1, WIDTH).div_(some)
-    soft = torch.add(magnitudes, by.softening[here], out=room[1])
+    some, out = room.unbind()
+    torch.add(magnitudes, torch.finfo(magnitudes.dtype).tiny ** 0.5, out=some)
+    torch.mm(by.polynomial[here].view(-1, 3), known.moments.T, out=out.view(-1, RUN))
+    out.div_(some)
+    soft = torch.add(magnitudes, by.softening[here], out=some)
     out.view(-1, RUNS, RUN).addcdiv_(by.step[here, :, None], soft.view(-1, RUNS, RUN))
     place = by.place[here] - start * RUNS
     down = by.down[here] / soft.view(-1, RUN).index_select(0, place)
