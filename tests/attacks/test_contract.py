@@ -52,8 +52,6 @@ def _one_thread() -> Any:
 
 
 def named(name: str) -> Callable[..., Outcome]:
-    if name == "minimal":  # TEMPORARY: goes as soon as the module is there
-        pytest.importorskip("subterfuge.attacks.whitebox.minimal", reason="minimal is not written yet")
     return get_attack(name)
 
 
@@ -293,6 +291,39 @@ def test_rows_never_influence_each_other(name: str) -> None:
             assert alone.success[0] == together.success[i]
             assert alone.queries.forward[0] == together.queries.forward[i]
             torch.testing.assert_close(alone.audio[0], together.audio[i], rtol=1e-6, atol=1e-9)
+
+
+def hopeless() -> Linear:
+    """Three labels, of which the last is out of reach; its margin has a slope all the same."""
+    inner = linear(3, SAMPLES)
+    return Linear(inner.weight, inner.bias - torch.tensor([0.0, 0.0, 1e3], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_row_suffers_from_one_that_fails(name: str) -> None:
+    """Neither steps nor budget may be spent, or a search be ended, on behalf of another row."""
+    victim, y = hopeless(), clips(3, SAMPLES)
+    heard = victim.predict(y)
+    label = torch.stack([torch.tensor(2), 1 - heard[1], 1 - heard[2]])
+    y[2] = 0.999 * y[2] + 0.001 * y[1]
+    for budget in (None, 25):
+        watch = Watch(budget=budget)
+        together = named(name)(victim, y, Targeted(label), steps=300, watch=watch)
+        assert together.success.tolist() == [False, True, True]
+        for i in range(3):
+            alone = named(name)(victim, y[[i]], Targeted(label[[i]]), steps=300, watch=watch)
+            assert alone.queries.forward[0] == together.queries.forward[i]
+            torch.testing.assert_close(alone.audio[0], together.audio[i], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("steps", [2, 17, 300])
+@pytest.mark.parametrize("name", NAMES)
+def test_steps_are_a_ceiling_also_where_nothing_is_found(name: str, steps: int) -> None:
+    y = clips(2, SAMPLES)
+    for victim, label in ((Deaf(None), [1, 2]), (hopeless(), [2, 2]), (hopeless(), [2, 1])):
+        outcome = named(name)(victim, y, Targeted(label), steps=steps)
+        assert (outcome.queries.forward <= steps).all()
+        assert int(outcome.queries.forward.max()) > 1
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from subterfuge.attacks.outcome import Outcome
-from subterfuge.attacks.search import Search, Watch
+from subterfuge.attacks.search import BudgetSpent, Search, Watch
 from subterfuge.attacks.whitebox.quiet_bands import hold_back
 from subterfuge.attacks.whitebox.steps import (
     check_steps,
@@ -65,15 +65,23 @@ def minimal(
     check_steps(steps)
     with Search(victim, y, criterion, watch=watch) as search:
         seed = seed_from(generator)
-        if not getattr(victim, "guided", False):
+        # The guide must be asked for at the clip itself, which so few steps do not allow.
+        if steps < 10 or not getattr(victim, "guided", False):
             starts = tuple(dict.fromkeys(Start(0, start.level) for start in starts))
-        _, reached, _ = search.climb(search.y)
+        margin, reached, gradient = search.climb(search.y)
         rows = (~reached).nonzero()[:, 0]
-        _run(search, rows, steps, starts, seed)
+        _run(search, rows, (margin[rows], gradient[rows]), steps, starts, seed)
     return search.outcome()
 
 
-def _run(search: Search, rows: Tensor, steps: int, starts: tuple[Start, ...], seed: int) -> None:
+def _run(
+    search: Search,
+    rows: Tensor,
+    known: tuple[Tensor, Tensor],
+    steps: int,
+    starts: tuple[Start, ...],
+    seed: int,
+) -> None:
     left = torch.full_like(rows, steps - 1)
     clean = search.y[rows]
     best, radius = clean.clone(), torch.full_like(clean[:, 0], torch.inf)
@@ -81,31 +89,44 @@ def _run(search: Search, rows: Tensor, steps: int, starts: tuple[Start, ...], se
     share = steps // (3 * trials) if trials > 1 else steps
     for number, start in enumerate(starts):
         lost = radius.isinf()
-        todo = (lost | (number < trials)) & (left > 2)
+        todo = (lost | (number < trials)) & (left > 0)
         index = todo.nonzero()[:, 0]
         if not len(index):
             continue
-        x, found, used = approach(search, rows[index], start, 60, seed)
+        limit, there = left[index].clamp(max=60), (known[0][index], known[1][index])
+        x, found, used = approach(search, rows[index], there, start, limit, seed)
         left[index] -= used
         index, x = index[found], x[found]
         if not len(index) or trials == 1:
             best[index], radius[index] = x, lengths(x - clean[index])
             continue
-        length = int(max(10, min(share - 15, int(left[index].min()))))
-        x, r = shrink(search, rows[index], x, length, last=0.3)
+        length = torch.minimum(left[index], left.new_tensor(max(10, share - 15)))
+        x, r = _shrink_each(search, rows[index], x, length, last=0.3)
         left[index] -= length
         better = r < radius[index]
         best[index[better]], radius[index[better]] = x[better], r[better]
     index = (radius.isfinite() & (left > 2)).nonzero()[:, 0]
-    for n in sorted(set(left[index].tolist())):
-        some = index[left[index] == n]
-        shrink(search, rows[some], best[some], int(n))
+    _shrink_each(search, rows[index], best[index], left[index])
+
+
+def _shrink_each(
+    search: Search, rows: Tensor, x: Tensor, steps: Tensor, *, last: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Each row for its own number of steps, so that none depends on how its neighbours fared."""
+    best, least = x.clone(), lengths(x - search.y[rows])
+    for n in sorted(set(steps.tolist())):
+        some = (steps == n).nonzero()[:, 0]
+        best[some], least[some] = shrink(search, rows[some], x[some], int(n), last=last)
+    return best, least
 
 
 def approach(
-    search: Search, rows: Tensor, start: Start, limit: int, seed: int
+    search: Search, rows: Tensor, known: tuple[Tensor, Tensor], start: Start, limit: Tensor, seed: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """From the clean clips to where the goal is reached, or ``limit`` queries spent on trying."""
+    """From the clean clips to where the goal is reached, or a row has spent its ``limit`` of queries.
+
+    Margin and gradient at the clips are ``known``: they need not be asked for again.
+    """
     clean = search.y[rows]
     size = loudness(clean)
     level = clean.new_full((len(rows),), 10 ** (start.level / 10))
@@ -113,23 +134,32 @@ def approach(
     used = torch.zeros_like(rows)
     stride, last = 0.003 * size, torch.full_like(size, -torch.inf, dtype=torch.float64)
     course = torch.zeros_like(clean)
-    for step in range(limit):
-        i = (~found).nonzero()[:, 0]
+    for step in range(int(limit.max()) + 1):
+        i = (~found & (used < limit)).nonzero()[:, 0]
         if not len(i):
             break
         guided = step < start.guide
         if step == start.guide:
             last[:] = -torch.inf
             course[:] = 0
-        value, reached, gradient = (search.climb_guide if guided else search.climb)(x[i], rows[i])
-        used[i] += 1
-        found[i[reached]] = True
-        i, value, gradient = i[~reached], value[~reached].double(), gradient[~reached]
+        if step == 0 and not guided:
+            value, gradient = known
+        else:
+            try:
+                value, reached, gradient = (search.climb_guide if guided else search.climb)(x[i], rows[i])
+            except BudgetSpent:  # of these rows; those that were found may have queries left
+                break
+            used[i] += 1
+            found[i[reached]] = True
+            i, value, gradient = i[~reached], value[~reached], gradient[~reached]
+        value = value.double()
         if not len(i):
             break
         uphill = heading(hold_back(heading(gradient, seed, step), x[i], level[i]), seed, step)
         worse = value < last[i]
-        stride[i] = torch.where(worse, 0.6 * stride[i], (1.2 * stride[i]).clamp(max=0.05 * size[i]))
+        # Where next to nothing is left of the clip (it may be silent), the stride may grow with the change.
+        most = torch.maximum(0.05 * size[i], 0.1 * lengths(x[i] - clean[i]))
+        stride[i] = torch.where(worse, 0.6 * stride[i], torch.minimum(1.2 * stride[i], most))
         last[i] = value
         course[i] = torch.where(worse[:, None], uphill, 0.7 * course[i] + uphill)
         x[i] = place(clean[i], x[i] + stride[i, None] * heading(course[i], seed, step) - clean[i])
@@ -150,7 +180,10 @@ def shrink(
         pace = cosine(step, steps, 0.05, 0.005 + 0.05 * last)
         x = place(clean, delta)
         delta = x - clean
-        _, reached, gradient = search.climb(x, rows)
+        try:
+            _, reached, gradient = search.climb(x, rows)
+        except BudgetSpent:  # of these rows; others may have queries left
+            break
         length = lengths(delta)
         better = reached & (length < least)
         best[better], least[better] = x[better], length[better]
