@@ -113,7 +113,7 @@ class Metered(TorchVictim):
         super().__init__()
         self.victim, self.meter, self.unit = victim, meter, unit
         self.labels, self.sample_rate = victim.labels, victim.sample_rate
-        self.guided = victim.guided
+        self.guided = getattr(victim, "guided", False)
         # Libraries ask a module's parameters where it lives.
         self.somewhere = torch.nn.Parameter(torch.zeros(()), requires_grad=False)
         self.eval()

@@ -83,7 +83,6 @@ def _pipeline(seed_folder: str) -> Any:
 def work(job: Job, victim_folder: str, seed_folder: str, out: str, seed: int) -> dict[str, Any]:
     """Attack one clip with default settings, then judge the file that was written."""
     from subterfuge.attacks.workbench import attack_file
-
     from subterfuge.criteria import Targeted
 
     common.one_thread()
@@ -91,6 +90,7 @@ def work(job: Job, victim_folder: str, seed_folder: str, out: str, seed: int) ->
     victim = _victim(victim_folder)
     # Each confidence has a folder of its own: the files' names tell only clip and label.
     folder = Path(out) / ("files" if job.confidence is None else f"files-at-{job.confidence:g}")
+    folder.mkdir(parents=True, exist_ok=True)
     started = time.process_time()
     record = attack_file(
         Path(job.pair.path),
