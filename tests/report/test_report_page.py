@@ -194,3 +194,16 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SubterfugeError, match="could not be written"):
         write_page([record()], tmp_path / "file" / "index.html", command="x")
+
+
+def test_probabilities_at_odds_with_the_label_are_explained(tmp_path):
+    original, adversarial = pair(tmp_path)
+
+    def said(**changes):
+        one = record(input=original, output=adversarial, **changes)
+        return write_page([one], tmp_path / "index.html", command="x").read_text("utf-8")
+
+    assert "estimated apart" not in said()
+    assert "and after the attack" in said(probabilities_after={"flu": 0.5, "tru": 0.4, "org": 0.1})
+    both = {"flu": 0.2, "tru": 0.2, "org": 0.6}
+    assert "and before and after the attack" in said(probabilities_before=both, probabilities_after=both)

@@ -48,6 +48,13 @@ def attack(
     attack succeeded, 1 if one did not, 2 if the input or the usage was wrong.
 
     \b
+    Attacks:
+      smallest change   minimal, ddn, fmn, fmn-linf, alma, carlini-wagner,
+                        multiscale-cw, deepfool
+      within a radius   apgd, apgd-linf, pgd, pgd-linf, fgsm, fgsm-l2
+                        (here too the smallest radius that will do is sought)
+
+    \b
     Examples:
       subterfuge attack flute.wav --to trumpet
       subterfuge attack 'clips/*.wav' --to tru --confidence 0.9 --out out

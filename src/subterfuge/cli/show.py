@@ -138,9 +138,10 @@ def facts(info: VictimInfo, *, json: bool) -> None:
     if json:
         as_json(known)
         return
-    for key, value in _flat(known):
-        if value:
-            print(f"{key:<24} {value}")
+    rows = [(key, value) for key, value in _flat(known) if value]
+    width = max(len(key) for key, _ in rows)
+    for key, value in rows:
+        print(f"{key:<{width}}  {value}")
 
 
 def _flat(known: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
@@ -150,6 +151,8 @@ def _flat(known: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]
             yield from _flat(value, f"{name}, ")
         elif isinstance(value, (list, tuple)):
             yield name, ", ".join(map(str, value))
+        elif isinstance(value, float):
+            yield name, f"{value:.4g}"
         else:
             yield name, str(value)
 

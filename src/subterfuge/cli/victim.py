@@ -28,7 +28,9 @@ def victim(context: typer.Context) -> None:
 
 @app.command("import")
 def import_(
-    path: Annotated[str, typer.Argument(metavar="MODEL", help="A fitted scikit-learn model, as skops.")],
+    path: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A fitted scikit-learn pipeline in a skops file.")
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to make of it.")],
     labels: Annotated[
         str,
@@ -53,6 +55,8 @@ def import_(
     Examples:
       subterfuge victim import svc.skops --labels cel,cla,flu --sample-rate 44100 \\
         --features librosa25 --out victims/mine
+      subterfuge victim import svc.pkl --trust-pickle --labels cat,dog \\
+        --sample-rate 22050 --out victims/pets
     """
     from subterfuge.cli import show
     from subterfuge.victims.store import import_victim

@@ -307,7 +307,20 @@ def _chances(record: Record) -> dict[str, Any] | None:
     missing = None
     if not before or not after:
         missing = "before" if not before else "after"
-    return {"rows": rows, "others": others if rest else None, "missing": missing}
+    odd = [
+        when
+        for when, table, heard in (
+            ("before", before, record.predicted_before),
+            ("after", after, record.predicted_after),
+        )
+        if table and max(table, key=lambda label: _finite(table[label])) != heard
+    ]
+    return {
+        "rows": rows,
+        "others": others if rest else None,
+        "missing": missing,
+        "at_odds": " and ".join(odd),
+    }
 
 
 def _digest(y: NDArray[np.float64], rate: int) -> bytes:
