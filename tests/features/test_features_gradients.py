@@ -156,8 +156,8 @@ def test_a_surrogate_foretells_what_an_equaliser_does(
 def test_a_step_along_a_surrogate_moves_the_feature_as_far_as_it_says(
     function: Callable[[Tensor], Tensor], up: tuple[float, float], down: tuple[float, float]
 ) -> None:
-    # A change 46 dB under the clip: the size of the perturbations that the attacks find. Downward much less is
-    # to be had: a crossing that is not a near miss cannot be undone by so little.
+    # A change 46 dB under the clip: the size of the perturbations that the attacks find. Downward much less
+    # is to be had: a crossing that is not a near miss cannot be undone by so little.
     for seed in SEEDS:
         y = torch.from_numpy(harmonic(seed))[None].requires_grad_()
         value = function(y)

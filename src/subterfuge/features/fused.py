@@ -88,6 +88,11 @@ def _transform(frames: Tensor, known: Constants, room: _Room, *, keep: bool) -> 
     return X, powers, torch.sqrt(powers, out=torch.empty_like(powers) if keep else magnitudes)
 
 
+def _nonzero(magnitudes: Tensor) -> Tensor:
+    """Lift zeros a little, to divide by; where a magnitude is nothing, so is the amplitude over it."""
+    return magnitudes.clamp_min_(torch.finfo(magnitudes.dtype).tiny ** 0.5)
+
+
 def _gather(powers: Tensor, known: Constants, out: Tensor) -> None:
     """Mel energies into ``out``, shape (frames, MELS)."""
     for bins, mels, weights in known.gather:
@@ -146,10 +151,10 @@ class Fused25(torch.autograd.Function):
         for start in range(0, slots, block):
             here = slice(start, min(start + block, slots))
             X, powers, magnitudes = _transform(frames[here], known, room, keep=hold)
-            if hold:
-                spectra += [X, magnitudes]
             keep(magnitudes, first[: len(X)], known, Runs(*(x[here] for x in runs)))
             _gather(powers, known, mel[here])
+            if hold:
+                spectra += [X, _nonzero(magnitudes)]
 
         inside = torch.zeros((rows, count + BETWEEN), dtype=torch.bool, device=y.device)
         inside[:, :count] = True
@@ -202,7 +207,8 @@ class Fused25(torch.autograd.Function):
                 X, magnitudes = spectra[2 * number : 2 * number + 2]
             else:
                 X, _, magnitudes = _transform(frames[start:stop], known, room, keep=True)
-            towards = phase_slope(magnitudes, by, start, known, room.spectra[:, : len(X)])
+                _nonzero(magnitudes)
+            towards = phase_slope(magnitudes, by, start, known, room.spectra[0, : len(X)])
             for bins, mels, basis in known.scatter:
                 towards[:, bins].addmm_(energy[start:stop, mels], basis)
             towards[:, :: BINS - 1] *= 2

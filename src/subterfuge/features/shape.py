@@ -30,7 +30,7 @@ class Runs(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What is known of each spectrum, in bins; each of shape (spectra,)."""
+    """What is known of each spectrum, in bins; each of shape (spectra,) unless it says otherwise."""
 
     total: Tensor
     centroid: Tensor
@@ -38,22 +38,19 @@ class Shape(NamedTuple):
     rolloff: Tensor
     """Index of a bin, whole."""
     density: Tensor
-    """Mean magnitude of the run in which the rolloff falls."""
+    """Mean magnitude of each run, shape (spectra, RUNS)."""
 
 
 class Slope(NamedTuple):
     """The gradient by the magnitudes, in few numbers."""
 
     polynomial: Tensor
-    """For centroid and bandwidth: coefficients about the middle of each run, shape (spectra, RUNS, 3)."""
-    step: Tensor
-    """For the rolloff: the height at each run, shape (spectra, RUNS)."""
+    """Coefficients about the middle of each run, shape (spectra, RUNS, 3): all of centroid and bandwidth, and
+    the step of the rolloff but for the one run that it falls in."""
     place: Tensor
     """Of the runs of all spectra, that of each one's crossing, shape (spectra,)."""
     down: Tensor
     """By how much each bin of that run is lower, shape (spectra, RUN)."""
-    softening: Tensor
-    """Magnitude under which a bin counts for little in that of the rolloff, shape (spectra, 1)."""
 
 
 def empty_runs(like: Tensor, spectra: int) -> Runs:
@@ -91,13 +88,13 @@ def shape(of: Runs, known: Constants) -> Shape:
 
     running = zeroth.cumsum(-1)
     crossing = of.crossing[:, None]
-    here = zeroth.gather(-1, crossing)
-    left = ROLL_PERCENT * running[:, -1:] - (running.gather(-1, crossing) - here)
+    before = running.gather(-1, crossing) - zeroth.gather(-1, crossing)
+    left = ROLL_PERCENT * running[:, -1:] - before
     bin_ = torch.searchsorted(of.inside.cumsum(-1), left)
+    rolloff = (crossing * RUN + bin_).clamp_max_(BINS - 1)[:, 0].to(total.dtype)
     # The last run is one bin, padded.
-    rolloff = (crossing * RUN + bin_).clamp_max_(BINS - 1)
-    density = here / (BINS - crossing * RUN).clamp_max_(RUN)
-    return Shape(total, centroid, variance.clamp_min_(0.0), rolloff[:, 0].to(total.dtype), density[:, 0])
+    density = zeroth / (BINS - torch.arange(RUNS, device=total.device) * RUN).clamp_max_(RUN)
+    return Shape(total, centroid, variance.clamp_min_(0.0), rolloff, density)
 
 
 def slope(
@@ -110,45 +107,38 @@ def slope(
     deviation = of.variance.sqrt().masked_fill(~spread, 1.0)
     linear = (grad_centroid * over)[:, None]
     square = torch.where(spread, 0.5 * grad_deviation * over / deviation, 0.0)[:, None]
+
+    mean = (of.total / BINS)[:, None]
+    crossing = (of.rolloff / RUN).floor_()[:, None]
+    run = crossing.long()
+    density = torch.maximum(of.density.gather(-1, run), LEAST_DENSITY * mean).clamp_min_(FAINT / BINS)
+    steep = torch.where(alive[:, None], grad_rolloff[:, None] / density, 0.0)
+    weight = of.density / (of.density + (SOFTENING * mean).clamp_min_(FAINT / BINS)) * steep
+    before = (torch.arange(RUNS, device=steep.device) < crossing).to(steep.dtype)
+    until = (torch.arange(RUN, device=steep.device) <= of.rolloff[:, None] - crossing * RUN).to(steep.dtype)
+    step = weight * (ROLL_PERCENT - before)
+
     away = known.middles - of.centroid[:, None]
+    bent = square * away
     polynomial = torch.stack(
         [
-            away * (linear + square * away) - square * of.variance[:, None],
-            linear + 2 * square * away,
+            step.addcmul_(away, linear + bent).sub_(square * of.variance[:, None]),
+            linear + 2 * bent,
             square.expand_as(away),
         ],
         dim=-1,
     )
-    mean = of.total / BINS
-    density = torch.maximum(of.density, LEAST_DENSITY * mean).clamp_min_(FAINT / BINS)
-    steep = torch.where(alive, grad_rolloff / density, 0.0)[:, None]
-    crossing = (of.rolloff / RUN).floor_()[:, None]
-    before = (torch.arange(RUNS, device=steep.device) < crossing).to(steep.dtype)
-    until = (torch.arange(RUN, device=steep.device) <= of.rolloff[:, None] - crossing * RUN).to(steep.dtype)
-    return Slope(
-        polynomial,
-        steep * (ROLL_PERCENT - before),
-        crossing[:, 0].long().add_(starts(len(steep), steep.device)),
-        steep * until,
-        (SOFTENING * mean).clamp_min_(FAINT / BINS)[:, None],
-    )
+    place = run[:, 0] + starts(len(steep), steep.device)
+    return Slope(polynomial, place, weight.gather(-1, run) * until)
 
 
-def phase_slope(magnitudes: Tensor, by: Slope, start: int, known: Constants, room: Tensor) -> Tensor:
+def phase_slope(magnitudes: Tensor, by: Slope, start: int, known: Constants, out: Tensor) -> Tensor:
     """Gradient by each magnitude, over that magnitude: what an amplitude is to be multiplied by.
 
-    ``magnitudes`` are those of spectra ``start`` and on, shape (spectra, WIDTH), and so is what is returned,
-    a part of ``room``, shape (2, spectra, WIDTH).
+    ``magnitudes``, none of them zero, are those of spectra ``start`` and on, shape (spectra, WIDTH). So is
+    the shape of ``out``, which is returned.
     """
     here = slice(start, start + len(magnitudes))
-    # Where a magnitude is nothing, so is the amplitude.
-    some, out = room.unbind()
-    torch.add(magnitudes, torch.finfo(magnitudes.dtype).tiny ** 0.5, out=some)
     torch.mm(by.polynomial[here].view(-1, 3), known.moments.T, out=out.view(-1, RUN))
-    out.div_(some)
-    soft = torch.add(magnitudes, by.softening[here], out=some)
-    out.view(-1, RUNS, RUN).addcdiv_(by.step[here, :, None], soft.view(-1, RUNS, RUN))
-    place = by.place[here] - start * RUNS
-    down = by.down[here] / soft.view(-1, RUN).index_select(0, place)
-    out.view(-1, RUN).index_add_(0, place, down, alpha=-1)
-    return out
+    out.view(-1, RUN).index_add_(0, by.place[here] - start * RUNS, by.down[here], alpha=-1)
+    return out.div_(magnitudes)

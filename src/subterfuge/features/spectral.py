@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from subterfuge.errors import SubterfugeError
 from subterfuge.features.frames import positive
@@ -16,8 +17,8 @@ from subterfuge.features.stft import fft_frequencies, magnitude, spectra
 # it would grow without bound as a frame fades to nothing.
 FAINT = 1e-12
 
-# The gradient of the rolloff: the bins over which the density at the crossing is averaged; the least density
-# allowed for, and the magnitude under which a bin counts for little, as parts of the frame's mean.
+# The gradient of the rolloff: bins to a run, over which the density is averaged; the least density allowed
+# for at the crossing, and that under which a run counts for little, as parts of the frame's mean.
 NEIGHBOURS = 32
 LEAST_DENSITY = 0.1
 SOFTENING = 0.2
@@ -179,14 +180,17 @@ class _Crossing(torch.autograd.Function):
         bins = S.shape[-2]
         total = S.sum(-2, keepdim=True)
         mean = total / bins
-        bin_ = torch.arange(bins, device=S.device)[:, None]
-        near = (bin_ // NEIGHBOURS) == (index // NEIGHBOURS)
-        density = (S * near).sum(-2, keepdim=True) / near.sum(-2, keepdim=True)
-        density = torch.maximum(density, LEAST_DENSITY * mean)
+        whole = functional.pad(S, (0, 0, 0, -bins % NEIGHBOURS))
+        runs = whole.view(*S.shape[:-2], -1, NEIGHBOURS, S.shape[-1]).sum(-2)
+        first = torch.arange(0, bins, NEIGHBOURS, device=S.device)[:, None]
+        runs = runs / (bins - first).clamp_max(NEIGHBOURS)
+        density = torch.maximum(runs.gather(-2, index // NEIGHBOURS), LEAST_DENSITY * mean)
         alive = total >= FAINT
         slope = torch.where(alive, grad / density.masked_fill(~alive, 1.0), 0.0)
-        soft = S / (S + SOFTENING * mean).masked_fill(~alive, 1.0)
-        return slope * soft * (ctx.share - (bin_ <= index).to(S.dtype)), None
+        weight = runs / (runs + SOFTENING * mean).masked_fill(~alive, 1.0)
+        weight = weight.repeat_interleave(NEIGHBOURS, dim=-2)[..., :bins, :]
+        until = (torch.arange(bins, device=S.device)[:, None] <= index).to(S.dtype)
+        return slope * weight * (ctx.share - until), None
 
 
 def spectral_rolloff(
@@ -206,10 +210,10 @@ def spectral_rolloff(
 
     The value is librosa's: the centre of the first bin at which the running sum reaches the share. It is a
     step function, whose true gradient is zero; the backward pass gives the implicit derivative of the
-    crossing instead. With running sum ``C``, its slope ``d`` at the crossing ``R`` (the mean of the 32 bins
-    about it, and no less than a tenth of the frame's mean), ``C(R) = share * C(end)`` gives ``dR/dS_k =
-    (share - [k <= R]) / d``. A bin far below the frame's mean cannot be made smaller by any change that is
-    worth making, only larger, so each bin's part is weighed by ``S_k / (S_k + mean / 5)``.
+    crossing instead. With running sum ``C``, its slope ``d`` at the crossing ``R`` (the mean of the run of 32
+    bins that holds it, and no less than a tenth of the frame's mean), ``C(R) = share * C(end)`` gives
+    ``dR/dS_k = (share - [k <= R]) / d``. Bins far below the frame's mean cannot be made smaller by any change
+    that is worth making, only larger, so a run of mean ``m`` is weighed by ``m / (m + mean / 5)``.
 
     Parameters
     ----------
