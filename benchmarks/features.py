@@ -222,8 +222,8 @@ def main() -> None:
     verdicts = [[name, bar, f"{ratios[name]:.2f}", "yes" if met else "**no**"] for name, bar, met in bars]
     page = [
         header("The 25 features: cost a clip", command="OMP_NUM_THREADS=1 python benchmarks/features.py"),
-        f"One thread; clips of {SECONDS} s at 44.1 kHz in float32. Contestants take turns, {rounds} rounds of "
-        f"{CALLS} calls each after one to warm up; the figures are medians of rounds, the ratios medians of "
+        f"One thread; clips of {SECONDS} s at 44.1 kHz in float32. Contestants take turns, {rounds} rounds "
+        f"of {CALLS} calls each after one to warm up; figures are medians of rounds, ratios medians of "
         "those within a round. librosa takes one clip at a time, whatever the batch.\n",
         "## At a batch of 8\n",
         table(["ratio", "wanted", "measured", "met"], verdicts),

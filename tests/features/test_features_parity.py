@@ -105,6 +105,19 @@ def test_the_fused_way_is_the_single_features_together() -> None:
             )
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_is_not_a_number_stays_in_its_row(dtype: torch.dtype) -> None:
+    y = torch.from_numpy(np.stack([make("noise", 3000, seed, 1.0) for seed in (1, 2, 3)])).to(dtype)
+    sound = librosa25(y, sr=44100)
+    y[1, 1500] = torch.nan
+    y.requires_grad_()
+    features = librosa25(y, sr=44100)
+    torch.testing.assert_close(features[::2], sound[::2])
+    assert features[1, [0, 1, 2, 5, 24]].isnan().all()
+    (grad,) = torch.autograd.grad(features.sum(), y)
+    assert grad[::2].isfinite().all()
+
+
 def test_a_clip_that_is_a_view_is_taken_as_it_is() -> None:
     y = torch.from_numpy(make("noise", 20_000, 5, 1.0))
     views = y.unfold(0, 6000, 1500)

@@ -73,8 +73,8 @@ class _Room:
         self.frames = like.new_empty((size, N_FFT))
         self.squares = like.new_empty((size, BINS, 2))
         self.products = torch.view_as_complex(self.squares)
-        # Zeros beyond the last bin.
-        self.spectra = like.new_zeros((2, size, WIDTH))
+        self.spectra = like.new_empty((2, size, WIDTH))
+        self.spectra[..., BINS:] = 0
 
 
 def _transform(frames: Tensor, known: Constants, room: _Room, *, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -156,16 +156,15 @@ class Fused25(torch.autograd.Function):
             if hold:
                 spectra += [X, _nonzero(magnitudes)]
 
-        inside = torch.zeros((rows, count + BETWEEN), dtype=torch.bool, device=y.device)
-        inside[:, :count] = True
         of = shape(runs, known)
         if y.dtype == torch.float32:
-            doubtful = (_imprecise(of, sr) & inside.view(-1)).nonzero()[:, 0]
-            if len(doubtful):
+            doubt = _imprecise(of, sr)
+            doubt.view(rows, -1)[:, count:] = False
+            if len(doubtful := doubt.nonzero()[:, 0]):
                 for which in torch.split(doubtful, block):
                     _again(frames, which, known, runs, mel)
                 of = shape(runs, known)
-        of.total[~inside.view(-1)] = 0
+        of.total.view(rows, -1)[:, count:] = 0
         mel = mel.view(rows, -1, MELS)
         mel[:, count:] = 0
 

@@ -73,6 +73,8 @@ def keep(magnitudes: Tensor, first: Tensor, known: Constants, out: Runs) -> None
     torch.mm(runs, known.moments, out=out.moments.view(-1, 3))
     running = out.moments[..., 0].cumsum(-1)
     crossing = torch.searchsorted(running, ROLL_PERCENT * running[:, -1:])[:, 0]
+    # Audio that is not a number crosses nowhere; let it be not a number to the end.
+    crossing.clamp_max_(RUNS - 1)
     torch.index_select(runs, 0, crossing + first, out=out.inside)
     out.crossing.copy_(crossing)
 
