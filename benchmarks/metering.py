@@ -124,7 +124,7 @@ class Metered(TorchVictim):
         also = {"guide": True} if guide else {}
         hearing = self.victim.hear(waveform, probabilities=probabilities, **also)
         self.meter.consider(waveform, hearing.predicted)
-        self._watch(hearing.scores, hearing.probabilities, hearing.guide)
+        self._watch(hearing.scores, hearing.probabilities, hearing.guide, hearing.clearances)
         return hearing
 
     def forward(self, y: Tensor) -> Tensor:

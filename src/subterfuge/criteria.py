@@ -99,6 +99,33 @@ class Goal:
         own = hearing.guide.gather(1, self.label.to(lead.device)[:, None])[:, 0]
         return own + 2 * lead.clamp(max=3.0)
 
+    def soft_margin(self, hearing: Hearing, softness: float) -> Tensor:
+        """A smooth lower bound of the margin that heeds every condition near the least; shape (batch,).
+
+        ``-t log(sum(exp(-c / t)))`` over the label's clearances ``c`` (its lead over each rival where the
+        victim gives none), with ``t`` the ``softness`` times their mean height above the least. Where several
+        boundaries meet, its gradient is the mixture of theirs, and so leads along the edge instead of from
+        side to side. Away from a label, any rival will do, and it is the margin itself.
+        """
+        if self.away:
+            return self.margin(hearing)
+        if hearing.clearances is None:
+            conditions = self.duels(hearing)
+        else:
+            label = self.label.to(hearing.scores.device)
+            conditions = hearing.clearances[torch.arange(len(label), device=label.device), label]
+            if self.confidence is not None:
+                surplus = self.surplus(hearing).to(conditions.dtype)
+                conditions = torch.cat([conditions, surplus[:, None]], 1)
+        least = conditions.detach().amin(1, keepdim=True)
+        above = torch.where(conditions.isfinite(), conditions - least, 0.0)
+        count = conditions.isfinite().sum(1, keepdim=True).clamp(min=1)
+        tiny = torch.finfo(conditions.dtype).tiny ** 0.5
+        scale = softness * above.detach().sum(1, keepdim=True) / count + tiny + 1e-9 * least.abs()
+        high = torch.where(conditions.isfinite(), above / scale, 1e4)
+        softened: Tensor = least - scale * torch.logsumexp(-high, 1, keepdim=True)
+        return softened[:, 0]
+
     def score_margin(self, scores: Tensor) -> Tensor:
         """The label's score less the best other's, shape (batch,), negated when away."""
         label = self.label.to(scores.device)[:, None]

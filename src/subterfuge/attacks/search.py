@@ -179,7 +179,19 @@ class Search:
         """
         if not getattr(self.victim, "guided", False):
             return self.climb(x, rows)
-        value, reached, gradient = self._ask(x, rows, slopes=Goal.nearness)
+        value, reached, gradient = self._ask(x, rows, slopes=Goal.nearness, guide=True)
+        assert gradient is not None
+        return value, reached, gradient
+
+    def climb_soft(
+        self, x: Tensor, rows: Tensor | None = None, *, softness: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As :meth:`climb`, but value and gradient are the smoothed margin's (see ``Goal.soft_margin``)."""
+
+        def soft(goal: Goal, hearing: Hearing) -> Tensor:
+            return goal.soft_margin(hearing, softness)
+
+        value, reached, gradient = self._ask(x, rows, slopes=soft, guide=True)
         assert gradient is not None
         return value, reached, gradient
 
@@ -201,14 +213,19 @@ class Search:
         return trace.cummin(1).values if width else trace
 
     def _ask(
-        self, x: Tensor, rows: Tensor | None, *, slopes: Callable[[Goal, Hearing], Tensor] | None
+        self,
+        x: Tensor,
+        rows: Tensor | None,
+        *,
+        slopes: Callable[[Goal, Hearing], Tensor] | None,
+        guide: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Ask the victim; with ``slopes``, also for the gradient of each of the values that it names."""
         rows = torch.arange(len(self.y), device=self.y.device) if rows is None else rows
         if self.watch.budget is not None:
             able = self.forward_queries[rows] < self.watch.budget
             if not bool(able.all()):
-                return self._ask_some(x, rows, able, slopes)
+                return self._ask_some(x, rows, able, slopes, guide)
         if not len(rows):
             return x.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=x.device), torch.zeros_like(x)
         margins, values, reached, gradients, backward = [], [], [], [], 0
@@ -216,7 +233,7 @@ class Search:
             goal = self.goal.rows(index)
             with torch.set_grad_enabled(slopes is not None):
                 part = part.detach().requires_grad_(slopes is not None)
-                asked = {"guide": True} if slopes is Goal.nearness else {}
+                asked = {"guide": True} if guide and getattr(self.victim, "guided", False) else {}
                 hearing = self.victim.hear(part, probabilities=goal.needs_probabilities, **asked)
                 if slopes is not None:
                     value = slopes(goal, hearing)
@@ -237,7 +254,12 @@ class Search:
         return torch.cat(values), done, torch.cat(gradients)
 
     def _ask_some(
-        self, x: Tensor, rows: Tensor, able: Tensor, slopes: Callable[[Goal, Hearing], Tensor] | None
+        self,
+        x: Tensor,
+        rows: Tensor,
+        able: Tensor,
+        slopes: Callable[[Goal, Hearing], Tensor] | None,
+        guide: bool,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Ask for the rows that still may; the others are told nothing (-inf, not reached, flat).
 
@@ -246,7 +268,7 @@ class Search:
         """
         if not bool(able.any()):
             raise BudgetSpent
-        some, done, some_gradient = self._ask(x[able], rows[able], slopes=slopes)
+        some, done, some_gradient = self._ask(x[able], rows[able], slopes=slopes, guide=guide)
         value = some.new_full((len(rows), *some.shape[1:]), -math.inf)
         reached = torch.zeros(len(rows), dtype=torch.bool, device=done.device)
         value[able], reached[able] = some, done

@@ -181,6 +181,53 @@ def vote_margins(duels: Tensor, classes: int) -> Tensor:
     return margins
 
 
+def vote_clearances(duels: Tensor, classes: int) -> Tensor:
+    """The conditions behind each class's vote margin, all of which must be positive for it to be elected.
+
+    For the number of votes m that :func:`vote_margins` settles on: the class's m best duels, and for each
+    rival the duel that it must lose (see there); the least of them is the margin.
+
+    Parameters
+    ----------
+    duels : Tensor, shape (batch, K (K - 1) / 2)
+    classes : int
+        K, at least 2.
+
+    Returns
+    -------
+    Tensor, shape (batch, K, 2 K - 1)
+        Padded with ``inf``.
+
+    Examples
+    --------
+    >>> vote_clearances(torch.tensor([[1.0, 2.0, 0.5]]), 3).amin(2)  # the vote margins
+    tensor([[ 1., -1., -2.]])
+    """
+    ranked = duel_matrix(duels, classes)
+    own = torch.eye(classes, dtype=torch.bool, device=duels.device)
+    ranked = ranked.masked_fill(own, -torch.inf).sort(2, descending=True).values[..., : classes - 1]
+    earlier = torch.ones_like(own).tril(-1)
+    best, worst = None, None
+    for votes in range(classes - 1, 0, -1):
+        won = ranked.clone()
+        won[..., votes:] = torch.inf
+        if votes == classes - 1:  # nobody else can have as many
+            lost = ranked.new_full((len(duels), classes, classes), torch.inf)
+        else:
+            lost = torch.where(earlier, -ranked[:, None, :, votes - 1], -ranked[:, None, :, votes])
+            lost = lost.masked_fill(own, torch.inf)
+        conditions = torch.cat([won, lost], 2)
+        least = conditions.detach().amin(2)
+        if best is None or worst is None:
+            best, worst = conditions, least
+        else:
+            better = least > worst
+            best = torch.where(better[..., None], conditions, best)
+            worst = torch.maximum(least, worst)
+    assert best is not None
+    return best
+
+
 def confidences(duels: Tensor, classes: int) -> Tensor:
     """Sum of each class's duels, shape (batch, K); what scikit-learn breaks ties by."""
     gains, _ = _ballot(classes, duels.device)

@@ -83,10 +83,11 @@ class SvmHead(torch.nn.Module):
             Whether to report them too, where the model has them. With ``SVC(probability=True)`` the values
             are those of libsvm's early-stopped iteration and the gradient that of the exact solve.
         guide : bool
-            Whether to give :meth:`guide` too.
+            Whether to give :meth:`guide` too, and where duels are voted on the clearances.
         """
         duels = self.duel_list(x)
         density = self.guide(x) if guide else None
+        clearances: Tensor | None = None
         if self.calibrated is not None:
             scores, p = self.calibrated(self._decision(duels, smooth=True))
             return Hearing(scores, p.argmax(1), p if probabilities else None, density)
@@ -96,7 +97,9 @@ class SvmHead(torch.nn.Module):
         else:
             scores = libsvm.vote_margins(duels, self.classes)
             predicted = libsvm.vote(duels.detach(), self.classes)
-        return Hearing(scores, predicted, self._coupled(duels) if probabilities else None, density)
+            clearances = libsvm.vote_clearances(duels, self.classes) if guide else None
+        reported = self._coupled(duels) if probabilities else None
+        return Hearing(scores, predicted, reported, density, clearances)
 
     def predict(self, x: Tensor) -> Tensor:
         """Index of the class that the model's own ``predict`` gives, int64, shape (batch,)."""
@@ -291,7 +294,7 @@ class SvmVictim(TorchVictim):
         self.head = svm_head(model)
         check_fit(self.head, labels=self.labels, features=features)
         self.features = feature_set(features)
-        self.guided = self.head.guide_gamma is not None
+        self.guided = True
         self._classes = np.asarray(model.classes_)
 
     def vector(self, y: Tensor) -> Tensor:

@@ -26,12 +26,17 @@ class Hearing:
         Only where it was asked for and the victim is ``guided``: a stand-in for the scores with a useful
         gradient everywhere, to find the way to a label's region from where the scores are flat (far from
         every support vector an RBF kernel underflows).
+    clearances : Tensor, shape (batch, labels, conditions), or None
+        May come with the guide: for each label, what must all be positive for it to be predicted, in the
+        units of the scores and padded with ``inf``. Their least is the label's score; but the least alone
+        hides how close the next ones are, and where several meet an attack must heed them all.
     """
 
     scores: Tensor
     predicted: Tensor
     probabilities: Tensor | None = None
     guide: Tensor | None = None
+    clearances: Tensor | None = None
 
 
 @runtime_checkable
@@ -78,7 +83,7 @@ class TorchVictim(torch.nn.Module):
     labels: tuple[str, ...]
     sample_rate: int
     differentiable: bool = True
-    # Whether ``hear`` takes ``guide=True`` and then fills :attr:`Hearing.guide`.
+    # Whether ``hear`` takes ``guide=True`` and then fills :attr:`Hearing.guide` (and may fill clearances).
     guided: bool = False
 
     def hear(self, y: Tensor, *, probabilities: bool = False) -> Hearing:
