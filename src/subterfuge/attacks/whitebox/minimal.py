@@ -4,13 +4,16 @@ Three parts, each simple. **Approach**: from the clip to somewhere that is heard
 queries, along gradients held back where the clip is quiet (:mod:`.quiet_bands`); first by the victim's guide
 where its scores are flat, then by the margin itself. **Shrink**: along the boundary to the nearest point of
 it, on a sphere whose radius follows the boundary while the direction turns into the margin's mean gradient.
-**Starts**: different approaches end in different minima, several decibels apart, and after twenty steps it is
-known which will be best; so several are tried for a short while, and the best is followed to the end.
+**Starts**: different approaches may end in different minima, several decibels apart, and after a few dozen
+steps it is known which will be best; so several are tried for a short while, and the best is followed to the
+end. A clip for which none finds a way is tried with ever new ones for as long as there are steps.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -33,11 +36,25 @@ from subterfuge.victims.victim import Victim
 
 @dataclass(frozen=True)
 class Start:
-    """One way to approach: how long to follow the guide, and how much to hold back quiet cells (dB)."""
+    """One way to approach.
+
+    Attributes
+    ----------
+    guide : int
+        Steps to follow the victim's guide before its margin.
+    level : float
+        Cells quieter than this are held back, in dB about the clip's mean cell.
+    noise : float or None
+        White noise to begin with, in dB about the clip.
+    """
 
     guide: int
     level: float
+    noise: float | None = None
 
+
+# Queries that the first approach may take before another is tried, and steps of a trial's shrinking.
+_LIMIT, _TRIAL = 40, 36
 
 # In the order in which they are worth trying: the first alone finds a way for nearly every pair.
 STARTS = (
@@ -57,22 +74,68 @@ def minimal(
     y: Tensor,
     criterion: Criterion,
     *,
-    steps: int = 2000,
+    steps: int = 1000,
     generator: torch.Generator | None = None,
     watch: Watch | None = None,
     starts: tuple[Start, ...] = STARTS,
 ) -> Outcome:
-    """The smallest perturbation in L2, by several approaches, each shrunk along the boundary."""
+    """The smallest perturbation in L2 that we know how to find.
+
+    Parameters
+    ----------
+    victim : Victim
+        Differentiable; one that is ``guided`` is found a way into from further off.
+    y : Tensor, shape (batch, samples)
+        Clean clips in [-1, 1].
+    criterion : Targeted or Untargeted
+    steps : int
+        Most gradient queries a row, at least 2. A hundred give a good answer, a thousand the best but for
+        some tenths of a decibel, unless the victim is a maze.
+    generator : torch.Generator, optional
+        For what is drawn: starts beyond the first eight.
+    watch : Watch, optional
+    starts : tuple of Start
+        To be tried first.
+
+    Returns
+    -------
+    Outcome
+        Distances in L2.
+
+    Raises
+    ------
+    SubterfugeError
+        If the victim has no gradients or ``steps`` is under 2.
+
+    Examples
+    --------
+    >>> from subterfuge import load_victim
+    >>> from subterfuge.criteria import Targeted
+    >>> y = 0.1 * torch.randn(1, 22050, generator=torch.Generator().manual_seed(0))
+    >>> outcome = minimal(load_victim("orchestra-svc"), y, Targeted("vio"), steps=40)
+    >>> outcome.queries.forward.item() <= 40
+    True
+    """
     check_steps(steps)
     with Search(victim, y, criterion, watch=watch) as search:
         seed = seed_from(generator)
-        # The guide must be asked for at the clip itself, which so few steps do not allow.
-        if steps < 10 or not getattr(victim, "guided", False):
-            starts = tuple(dict.fromkeys(Start(0, start.level) for start in starts))
         margin, reached, gradient = search.climb(search.y)
         rows = (~reached).nonzero()[:, 0]
-        _run(search, rows, (margin[rows], gradient[rows]), steps, starts, seed)
+        # The guide must be asked for at the clip itself, which so few steps do not allow.
+        guided = steps >= 10 and bool(getattr(victim, "guided", False))
+        endless = chain(starts, _drawn(seed))
+        if not guided:
+            endless = chain(dict.fromkeys(Start(0, start.level) for start in starts), _drawn(seed))
+        _run(search, rows, (margin[rows], gradient[rows]), steps, endless, seed)
     return search.outcome()
+
+
+def _drawn(seed: int) -> Iterator[Start]:
+    """Ever new starts; every row is given the same ones."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        a, b, c = torch.rand(3, generator=generator).tolist()
+        yield Start(int(25 * a), -60 + 45 * b, -60 + 30 * c)
 
 
 def _run(
@@ -80,28 +143,36 @@ def _run(
     rows: Tensor,
     known: tuple[Tensor, Tensor],
     steps: int,
-    starts: tuple[Start, ...],
+    starts: Iterator[Start],
     seed: int,
 ) -> None:
+    """Half of the steps for trials, the other half for the best of them."""
     left = torch.full_like(rows, steps - 1)
     clean = search.y[rows]
     best, radius = clean.clone(), torch.full_like(clean[:, 0], torch.inf)
-    trials = max(1, min(len(starts), steps // 100))
-    share = steps // (2 * trials)
-    for number, start in enumerate(starts):
-        lost = radius.isinf()
-        todo = (lost | (number < trials)) & (left > 0)
-        index = todo.nonzero()[:, 0]
+    trials = max(1, steps // (2 * (_TRIAL + 14)))
+    number = 0
+    while True:
+        # A row is done with trials when it has had its number of them, or found its first way after that.
+        index = ((radius.isinf() | (number < trials)) & (left > 0)).nonzero()[:, 0]
         if not len(index):
-            continue
-        limit, there = left[index].clamp(max=60), (known[0][index], known[1][index])
+            break
+        start = next(starts)
+        number += 1
+        if not getattr(search.victim, "guided", False) and start.guide:
+            start = Start(0, start.level, start.noise)
+        # Later ones are given longer: where the first found nothing it may just be far away.
+        limit = left[index].clamp(max=min(_LIMIT + 20 * (number - 1), 5 * _LIMIT))
+        there = known[0][index], known[1][index]
         x, found, used = approach(search, rows[index], there, start, limit, seed)
         left[index] -= used
+        if not bool((used > 0).any()) and not bool(found.any()):
+            break  # a spent budget
         index, x = index[found], x[found]
         if not len(index) or trials == 1:
             best[index], radius[index] = x, lengths(x - clean[index])
             continue
-        length = torch.minimum(left[index], left.new_tensor(max(10, share - 15)))
+        length = left[index].clamp(max=_TRIAL)
         x, r = _shrink_each(search, rows[index], x, length, last=0.3)
         left[index] -= length
         better = r < radius[index]
@@ -133,6 +204,9 @@ def approach(
     size = loudness(clean)
     level = clean.new_full((len(rows),), 10 ** (start.level / 10))
     x, found = clean.clone(), torch.zeros(len(rows), dtype=torch.bool, device=clean.device)
+    if start.noise is not None:
+        hiss = 10 ** (start.noise / 20) * heading(torch.zeros_like(clean), seed, int(-1e3 * start.noise))
+        x = place(clean, size[:, None] * hiss)
     used = torch.zeros_like(rows)
     stride, last = 0.003 * size, torch.full_like(size, -torch.inf, dtype=torch.float64)
     course = torch.zeros_like(clean)
@@ -144,7 +218,7 @@ def approach(
         if step == start.guide:
             last[:] = -torch.inf
             course[:] = 0
-        if step == 0 and not guided:
+        if step == 0 and not guided and start.noise is None:
             value, gradient = known
         else:
             try:
@@ -163,7 +237,7 @@ def approach(
         uphill = heading(hold_back(heading(gradient, seed, step), x[i], level[i]), seed, step)
         worse = value < last[i]
         # Where next to nothing is left of the clip (it may be silent), the stride may grow with the change.
-        most = torch.maximum(0.05 * size[i], 0.1 * lengths(x[i] - clean[i]))
+        most = torch.maximum(0.05 * size[i], 0.2 * lengths(x[i] - clean[i]))
         stride[i] = torch.where(worse, 0.6 * stride[i], torch.minimum(1.2 * stride[i], most))
         last[i] = value
         course[i] = torch.where(worse[:, None], uphill, 0.7 * course[i] + uphill)
