@@ -143,7 +143,10 @@ class Metered(TorchVictim):
         if not live:
             return
 
+        # Not the outputs themselves: a graph whose hook holds its own end is never freed.
+        rows, meter = len(live[0]), self.meter
+
         def count(gradients: object) -> None:
-            self.meter.charge(backward=len(live[0]))
+            meter.charge(backward=rows)
 
         torch.autograd.graph.register_multi_grad_hook(live, count, mode="any")

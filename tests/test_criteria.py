@@ -127,3 +127,43 @@ def test_confidence_of_a_victim_without_probabilities_is_refused() -> None:
     for ask in (goal.margin, goal.reached, goal.duels):
         with pytest.raises(SubterfugeError, match="no probabilities"):
             ask(hearing)
+
+
+def test_the_soft_margin_is_a_lower_bound_that_tightens() -> None:
+    scores = torch.randn(20, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    goal, hearing = Goal(torch.arange(20) % 6), Hearing(scores, scores.argmax(1))
+    hard, last = goal.margin(hearing), torch.full((20,), -torch.inf, dtype=torch.float64)
+    for softness in (1.0, 0.3, 0.1, 0.01, 1e-4):
+        soft = goal.soft_margin(hearing, softness)
+        assert (soft <= hard).all() and (soft >= last).all()
+        last = soft
+    torch.testing.assert_close(last, hard, atol=1e-3, rtol=0)
+
+
+def test_the_soft_margin_heeds_all_boundaries_that_meet() -> None:
+    """At a corner of two equal leads the gradient is their mean; the margin's is one of them alone."""
+    scores = torch.tensor([[1.0, 1.2, 1.2, -5.0]], dtype=torch.float64, requires_grad=True)
+    hearing = Hearing(scores, scores.argmax(1))
+    (slope,) = torch.autograd.grad(Goal(torch.tensor([0])).soft_margin(hearing, 0.1).sum(), scores)
+    torch.testing.assert_close(slope, torch.tensor([[1.0, -0.5, -0.5, 0.0]], dtype=torch.float64))
+
+
+def test_the_soft_margin_reads_a_victims_own_clearances() -> None:
+    clear = torch.full((2, 3, 4), torch.inf, dtype=torch.float64)
+    clear[:, 1, :3] = torch.tensor([[0.5, -0.2, 3.0], [-1.0, -1.0, 2.0]])
+    hearing = Hearing(torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64), clearances=clear)
+    soft = Goal(torch.tensor([1, 1])).soft_margin(hearing, 1e-3)
+    torch.testing.assert_close(soft, torch.tensor([-0.2, -1.0], dtype=torch.float64), atol=2e-3, rtol=0)
+
+
+def test_the_soft_margins_gradient_is_finite_where_all_conditions_are_one() -> None:
+    scores = torch.tensor([[0.3, 0.1]], dtype=torch.float32, requires_grad=True)
+    hearing = Hearing(scores, scores.argmax(1))
+    (slope,) = torch.autograd.grad(Goal(torch.tensor([1])).soft_margin(hearing, 0.1).sum(), scores)
+    torch.testing.assert_close(slope, torch.tensor([[-1.0, 1.0]]))
+
+
+def test_away_the_soft_margin_is_the_margin() -> None:
+    scores = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    goal, hearing = Goal(torch.zeros(5, dtype=torch.int64), away=True), Hearing(scores, scores.argmax(1))
+    torch.testing.assert_close(goal.soft_margin(hearing, 0.3), goal.margin(hearing))

@@ -80,6 +80,24 @@ def test_no_smaller_change_of_every_duel_changes_whether_a_class_wins() -> None:
             assert ((libsvm.vote(moved, 5) == t) == (margin > 0)).all()
 
 
+@given(classes=st.integers(2, 9), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_clearances_are_the_conditions_behind_the_margins(classes: int, seed: int) -> None:
+    """Their least is the margin, each is a signed duel, and the winner's own are duels that it wins."""
+    duels = duels_of(classes, seed, rows=8)
+    clear = libsvm.vote_clearances(duels, classes)
+    torch.testing.assert_close(clear.amin(2), libsvm.vote_margins(duels, classes))
+    matrix = libsvm.duel_matrix(duels, classes)
+    for row, conditions in zip(matrix, clear, strict=True):
+        finite = conditions[conditions.isfinite()]
+        assert torch.isin(finite, row.flatten()).all()
+    # They are as many as can matter: the winner's own duels in the vote that elects it, and no fewer.
+    won = (matrix > 0).sum(2)
+    for row, t in zip(range(len(duels)), libsvm.vote(duels, classes), strict=True):
+        own = clear[row, t, : classes - 1]
+        assert 1 <= int(own.isfinite().sum()) <= int(won[row, t])
+
+
 def test_zero_duels_go_to_the_second_class_as_in_libsvm() -> None:
     assert libsvm.votes(torch.zeros(1, 3), 3).tolist() == [[0, 1, 2]]
     assert libsvm.vote(torch.zeros(1, 3), 3).tolist() == [2]

@@ -29,7 +29,7 @@ from subterfuge.audio import (
     write_audio,
 )
 from subterfuge.criteria import Criterion, Untargeted
-from subterfuge.files import write_text
+from subterfuge.files import make_folder, write_text
 from subterfuge.victims.victim import Hearing, Victim
 
 
@@ -59,7 +59,7 @@ def attack_file(
     victim : Victim
     criterion : Targeted or Untargeted
     out : str or Path
-        Folder to write to; it must exist.
+        Folder to write to; made where there is none.
     victim_name : str
         For the record.
     attack : str
@@ -86,6 +86,7 @@ def attack_file(
     """
     began = time.monotonic()
     source = read_audio(path)
+    folder = make_folder(Path(out))
     file = lossless(source)
     notes = [note] if (note := lossless_note(source)) else []
     clean = load_plain(path, victim.sample_rate).to(device)
@@ -99,18 +100,20 @@ def attack_file(
         outcome = _search(hearer, file, criterion, attack, steps, budget, seed, device, report)
         judge = Judge(hearer, goal, device=device)
         delta = (outcome.audio[0].double().cpu() - _mono(file, hearer)[0].double()) * hearer.gain
+        data, interrupted = rounded(file, delta), outcome.interrupted
         if bool(outcome.success[0]):
-            data, settled = settle(file, delta, judge)
-            if not settled:
-                notes.append(f"rounding to {file.subtype} undid the change; this is the nearest attempt")
-        else:
-            data = rounded(file, delta)
-        if outcome.interrupted:
+            try:
+                data, settled = settle(file, delta, judge)
+                if not settled:
+                    notes.append(f"rounding to {file.subtype} undid the change; this is the nearest attempt")
+            except KeyboardInterrupt:
+                interrupted = True
+        if interrupted:
             notes.append("interrupted: this is the best attempt so far")
         forward += int(outcome.queries.forward[0]) + judge.forward_queries
         backward += int(outcome.queries.backward[0]) + judge.backward_queries
     tag = "away" if goal.away else victim.labels[int(goal.label[0])]
-    written = write_audio(output_for(source, out, tag), data, file)
+    written = write_audio(output_for(source, folder, tag), data, file)
     after = victim.verdict(load_plain(written, victim.sample_rate).to(device))
     record = Record(
         input=str(path),
