@@ -301,8 +301,17 @@ def test_bad_input_writes_nothing(victim: SvmVictim, tmp_path: Path) -> None:
         with pytest.raises(SubterfugeError, match=message):
             attack_file(options.pop("path"), victim=victim, **options)
     assert not list(out.iterdir())
-    with pytest.raises(SubterfugeError, match="cannot be written"):
-        attack_file(path, victim=victim, criterion=Targeted("dull"), out=tmp_path / "none")
+    with pytest.raises(SubterfugeError, match=r"a\.wav"):
+        attack_file(path, victim=victim, criterion=Targeted("dull"), out=path / "under-a-file")
+    with pytest.raises(SubterfugeError, match="unknown label"):
+        attack_file(path, victim=victim, criterion=Targeted("brass"), out=tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_missing_folder_is_made(victim: SvmVictim, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", sound("dull", seed=62))
+    record = attack_file(path, victim=victim, criterion=Targeted("dull"), out=tmp_path / "new" / "folder")
+    assert Path(record.output) == tmp_path / "new" / "folder" / "a-to-dull.wav" and record.success
 
 
 def test_the_embedded_victim_on_an_embedded_clip(tmp_path: Path) -> None:

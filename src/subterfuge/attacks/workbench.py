@@ -86,7 +86,7 @@ def attack_file(
     """
     began = time.monotonic()
     source = read_audio(path)
-    folder = make_folder(Path(out))
+    get_attack(attack)  # a wrong name is said before anything else is done
     file = lossless(source)
     notes = [note] if (note := lossless_note(source)) else []
     clean = load_plain(path, victim.sample_rate).to(device)
@@ -94,6 +94,7 @@ def attack_file(
     if isinstance(criterion, Untargeted) and criterion.label is None:
         criterion = Untargeted(int(before.predicted[0]))  # known already, so that binding costs no query
     goal = criterion.bind(victim, clean)
+    folder = make_folder(Path(out))
     data, forward, backward = file.data, 2, 0  # the two verdicts, on the clip and on what is written
     if not bool(goal.reached(before)):
         hearer = at_rate(victim, file.sr, gain=max(1.0, float(file.data.abs().max())))
