@@ -22,7 +22,7 @@ def demo(
     \b
     Examples:
       subterfuge demo
-      subterfuge demo --out /tmp/listen
+      subterfuge demo --out listen-here
     """
     from subterfuge.cli import show
     from subterfuge.demo import demo_run
