@@ -205,3 +205,26 @@ def test_a_reader_that_goes_away_is_no_error(engine: Engine) -> None:
         assert run(ATTACK) == 0
     finally:
         os.dup2(saved, 1)
+
+
+def test_a_swallowed_ctrl_c_is_raised_at_the_next_report() -> None:
+    """As when it falls into a destructor, which may raise nothing."""
+    import os
+    import signal
+    import time
+
+    from subterfuge.runs import _lasting_interrupt
+
+    said: list[str] = []
+    before = signal.getsignal(signal.SIGINT)
+    with _lasting_interrupt(said.append) as report:
+        report("one")
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+        except KeyboardInterrupt:
+            pass
+        with pytest.raises(KeyboardInterrupt):
+            report("two")
+    assert said == ["one"]
+    assert signal.getsignal(signal.SIGINT) is before

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import torch
 
@@ -158,7 +161,7 @@ def carry_out(
     try:
         for number, (path, criterion) in enumerate(run.jobs, 1):
             watching = onlooker(number, len(run.jobs), path) if onlooker else nullcontext()
-            with watching as report:
+            with watching as report, _lasting_interrupt(report) as report:
                 record = attack_file(
                     path,
                     victim=run.victim,
@@ -185,6 +188,36 @@ def carry_out(
         if records:
             page = _page(records, run, command, title)
     return Results(tuple(records), page, interrupted)
+
+
+@contextmanager
+def _lasting_interrupt(report: Callable[[str], None] | None) -> Iterator[Callable[[str], None]]:
+    """A report that raises KeyboardInterrupt if Ctrl-C was pressed but came to nothing.
+
+    Python raises it wherever the program happens to be, and some places (a destructor, a callback from C,
+    an import that catches everything) swallow it; the next query of the search then asks again.
+    """
+    pressed = False
+
+    def press(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.default_int_handler(number, frame)
+
+    def heeding(text: str) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        if report is not None:
+            report(text)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield heeding
+        return
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield heeding
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def load_on(victim: str, device: str) -> Victim:
