@@ -1,12 +1,15 @@
-"""Writing a file whole or not at all, and saying in a plain sentence why it could not be written."""
+"""Writing a file whole or not at all (and JSON that is strict), and saying plainly why it could not be."""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from subterfuge.errors import SubterfugeError
 
@@ -86,6 +89,27 @@ def write_text(path: Path, text: str) -> Path:
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
     return path
+
+
+def strict_json(value: Any) -> str:
+    """Strict JSON, indented; numbers that JSON has no word for (an infinite ratio) become null.
+
+    Examples
+    --------
+    >>> strict_json([1.5, float("inf")]).split()
+    ['[', '1.5,', 'null', ']']
+    """
+    return json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return value
 
 
 def _flush(path: Path) -> None:

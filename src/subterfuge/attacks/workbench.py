@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,7 +27,7 @@ from subterfuge.audio import (
     write_audio,
 )
 from subterfuge.criteria import Criterion, Untargeted
-from subterfuge.files import make_folder, write_text
+from subterfuge.files import make_folder, strict_json, write_text
 from subterfuge.victims.victim import Hearing, Victim
 
 
@@ -135,7 +133,7 @@ def attack_file(
         version=__version__,
         notes=notes,
     )
-    write_text(written.with_name(written.stem + ".json"), _json(record))
+    write_text(written.with_name(written.stem + ".json"), strict_json(record.as_json()) + "\n")
     return record
 
 
@@ -198,14 +196,3 @@ def _probabilities(victim: Victim, hearing: Hearing) -> dict[str, float] | None:
     if hearing.probabilities is None:
         return None
     return dict(zip(victim.labels, hearing.probabilities[0].double().tolist(), strict=True))
-
-
-def _json(record: Record) -> str:
-    """Strict JSON: numbers that it has no word for (an infinite ratio) become null."""
-
-    def finite(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: finite(inner) for key, inner in value.items()}
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return json.dumps(finite(record.as_json()), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import math
 import sys
 import time
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from subterfuge.files import strict_json
 from subterfuge.labels import full_name
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _BAR = 30
 
 def as_json(value: Any) -> None:
     """Strict JSON, indented; numbers that JSON has no word for (an infinite ratio) become null."""
-    print(json_module.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+    print(strict_json(value))
 
 
 def prediction(seen: Prediction) -> None:
@@ -180,13 +180,3 @@ def _snr(value: float) -> str:
 
 def _seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
-    return value
