@@ -11,7 +11,6 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +20,8 @@ import torch
 from torch import Tensor
 
 from subterfuge.errors import SubterfugeError
-from subterfuge.files import replacing, why
+from subterfuge.files import replacing
+from subterfuge.headers import first_bytes, no_samples, not_audio, quiet, reason, refuse_cut
 
 # What is written again exactly as it was: these subtypes in these containers. All else (MP3, Vorbis,
 # Opus, mu-law, ADPCM, ...) would be changed once more by encoding it again, so it goes to FLAC.
@@ -120,10 +120,10 @@ def read_audio(path: str | Path) -> AudioFile:
     tensor([[ 0.0000,  0.5000, -1.0000]])
     """
     path = Path(path)
-    head = _first_bytes(path)
+    head = first_bytes(path)
     try:
-        with _quiet(path, head), soundfile.SoundFile(os.fspath(path)) as file:
-            _refuse_cut(path, file.extra_info)
+        with quiet(path, head), soundfile.SoundFile(os.fspath(path)) as file:
+            refuse_cut(path, file.extra_info)
             double = file.subtype in ("PCM_32", "DOUBLE")
             samples = file.read(dtype="float64" if double else "float32", always_2d=True)
             promised, sr, endian = file.frames, file.samplerate, file.endian
@@ -131,12 +131,9 @@ def read_audio(path: str | Path) -> AudioFile:
     except MemoryError:
         raise SubterfugeError(f"{path}: does not fit in memory, expected a shorter file") from None
     except (soundfile.SoundFileError, TypeError) as error:
-        raise SubterfugeError(
-            f"{path}: is not audio that can be read, or is damaged ({_reason(error)}), "
-            "expected WAV, FLAC, AIFF, OGG or MP3"
-        ) from None
+        raise not_audio(path, error) from None
     if samples.size == 0:
-        raise SubterfugeError(f"{path}: holds no samples (or is cut short), expected at least one")
+        raise no_samples(path)
     # An MP3 without a Xing header knows its length by estimate only.
     if len(samples) < promised and not (subtype.startswith("MPEG") and not re.search(b"Xing|Info", head)):
         raise SubterfugeError(
@@ -169,15 +166,15 @@ def load_plain(path: str | Path, sr: int) -> Tensor:
     import librosa
 
     path = Path(path)
-    head = _first_bytes(path)
+    head = first_bytes(path)
     try:
-        with _quiet(path, head), warnings.catch_warnings():
+        with quiet(path, head), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of another way to read it, which will fail too
             y, _ = librosa.load(os.fspath(path), sr=sr)
     except MemoryError:
         raise SubterfugeError(f"{path}: does not fit in memory, expected a shorter file") from None
     except Exception as error:  # whatever librosa's backends raise, the file is what is wrong
-        raise SubterfugeError(f"{path}: is not audio that librosa can read ({_reason(error)})") from None
+        raise SubterfugeError(f"{path}: is not audio that librosa can read ({reason(error)})") from None
     if y.size == 0:
         raise SubterfugeError(f"{path}: holds no samples at {sr} Hz, expected at least one")
     return torch.from_numpy(np.ascontiguousarray(y, dtype=np.float32))[None]
@@ -218,7 +215,7 @@ def save_audio(
         except (soundfile.SoundFileError, AssertionError, ValueError, TypeError) as error:
             raise SubterfugeError(
                 f"{path}: cannot be written as {container} {subtype}, {data.shape[0]} channels, {sr} Hz "
-                f"({_reason(error)})"
+                f"({reason(error)})"
             ) from None
         if not same:
             raise SubterfugeError(f"{path}: cannot be written whole (is the disk full?)")
@@ -419,61 +416,3 @@ def _encoding(file: AudioFile) -> str:
     if file.container in ("MP3", "OGG"):
         return file.container
     return f"{file.container} {file.subtype}"
-
-
-def _first_bytes(path: Path) -> bytes:
-    """The start of a file, once it is sure that it is one, can be read and is not empty."""
-    try:
-        if path.is_dir():
-            raise SubterfugeError(f"{path}: is a folder, expected an audio file")
-        if path.exists() and not path.is_file():
-            raise SubterfugeError(f"{path}: is not a regular file, expected an audio file")
-        with path.open("rb") as file:
-            head = file.read(1 << 16)
-    except FileNotFoundError:
-        raise SubterfugeError(f"{path}: there is no such file") from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, SubterfugeError):
-            raise
-        raise SubterfugeError(f"{path}: cannot be read ({why(error)})") from None
-    if not head:
-        raise SubterfugeError(f"{path}: is empty, expected an audio file")
-    return head
-
-
-def _refuse_cut(path: Path, log: str) -> None:
-    """Refuse a file whose header promises more than there is; libsndfile only mentions it in its log."""
-    sizes = re.findall(r"^\s*(?:data|SSND|Data Size|riff)\s*:\s*(\d+) \(should be (\d+)\)", log, re.MULTILINE)
-    frames = re.findall(r"frame count (\d+) does not match value from 'ds64' chunk of (\d+)", log)
-    if re.search(r"^\s*Ogg ?: (?:Junk after|File ended unexpectedly)", log, re.MULTILINE):
-        raise SubterfugeError(f"{path}: is cut short (its last page is not whole), expected all of it")
-    for promised, held in sizes + [(b, a) for a, b in frames]:
-        # A stream's writer cannot go back to say how long it became, and leaves the largest number.
-        if int(held) < int(promised) < 0x7FFFF000:
-            raise SubterfugeError(
-                f"{path}: is cut short (its header promises {promised}, it holds {held}), expected all of it"
-            )
-
-
-def _reason(error: BaseException) -> str:
-    """The last part of a library's message, without the path that it repeats."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    text = re.sub(r"^Error opening .*?: (?=[A-Z])", "", lines[0]).removeprefix("Error : ").replace(". ", ": ")
-    return "format not recognised" if "not a regular file" in text else why(ValueError(text))
-
-
-@contextmanager
-def _quiet(path: Path, head: bytes) -> Iterator[None]:
-    """Keep libmpg123's own chatter off standard error while an MP3 (or what is called one) is read."""
-    mp3 = path.suffix.lower() == ".mp3" or head[:3] == b"ID3" or (head[0] == 0xFF and head[1:2] >= b"\xe0")
-    if not mp3:
-        yield
-        return
-    saved, void = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(void, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(void)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from subterfuge.headers import Header
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -19,12 +21,15 @@ class Clip:
         Name of the recording that it was cut from, unique in the corpus.
     others : tuple of str
         Further labels, where several instruments play and none is said to lead (IRMAS's testing part).
+    header : Header, optional
+        Its length, sample rate and channels; None where nobody looked.
     """
 
     path: Path
     label: str
     recording: str
     others: tuple[str, ...] = ()
+    header: Header | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
