@@ -18,13 +18,13 @@ import torch
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 from subterfuge.errors import SubterfugeError
-from subterfuge.victims import store
+from subterfuge.victims import store, writing
 from subterfuge.victims.store import import_victim, list_victims, load_victim, save_victim, victim_info
 from subterfuge.victims.victim import Victim
 
@@ -147,7 +147,7 @@ def test_a_failed_write_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -
         raise OSError(28, "No space left on device")
 
     saved()
-    monkeypatch.setattr(store, "_flush", full)
+    monkeypatch.setattr(writing, "_flush", full)
     with pytest.raises(SubterfugeError, match="No space left"):
         saved(notes="another", force=True)
     assert [path.name for path in Path("victims").iterdir()] == ["mine"]
@@ -235,6 +235,10 @@ def broken(how: str) -> Path:
         case "format":
             card.write_text(json.dumps({**said, "format": 99}))
         case "kind":
+            card.write_text(json.dumps({**said, "kind": "rnn"}))
+        case "odd kind":
+            card.write_text(json.dumps({**said, "kind": ["svm"]}))
+        case "no network":
             card.write_text(json.dumps({**said, "kind": "cnn"}))
         case "no labels":
             del said["labels"]
@@ -263,7 +267,9 @@ def broken(how: str) -> Path:
         ("binary", "is not JSON"),
         ("a list", "got a list, expected one JSON object"),
         ("format", "got format 99, expected 1"),
-        ("kind", "got kind 'cnn', expected 'svm'"),
+        ("kind", "got kind 'rnn', expected svm, sklearn, cnn"),
+        ("odd kind", "got kind ['svm']"),
+        ("no network", "'network' is missing"),
         ("no labels", "'labels' is missing"),
         ("odd rate", "'sample_rate' is '44.1k', expected a whole number"),
         ("low rate", "got 3 Hz"),
@@ -325,10 +331,12 @@ def make_source(how: str) -> Path:
             return Path("z.skops")
         case "own type":
             return skops_of(fitted(make_pipeline(FunctionTransformer(custom), SVC())))
-        case "forest":
-            return skops_of(fitted(RandomForestClassifier(3)))
         case "regression":
-            return skops_of(fitted(LogisticRegression()))
+            return skops_of(fitted(LinearRegression()))
+        case "unfitted forest":
+            return skops_of(RandomForestClassifier(3))
+        case "13 features in a forest":
+            return skops_of(fitted(RandomForestClassifier(3), d=13))
         case "numbers":
             return skops_of({"a": 1})
         case "unfitted":
@@ -353,8 +361,9 @@ def make_source(how: str) -> Path:
         ("damaged", "skops ("),
         ("a zip", "cannot be read as skops"),
         ("own type", "custom"),
-        ("forest", "not trusted (sklearn.tree._tree.Tree)"),
-        ("regression", "got a LogisticRegression"),
+        ("regression", "got a LinearRegression: expected a classifier"),
+        ("unfitted forest", "RandomForestClassifier: the model is not fitted"),
+        ("13 features in a forest", "the model was fitted on 13"),
         ("numbers", "got a dict"),
         ("unfitted", "not fitted"),
         ("13 features", "librosa25 gives 25 numbers, but the model was fitted on 13"),

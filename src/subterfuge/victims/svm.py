@@ -19,7 +19,7 @@ from subterfuge.victims.preprocessing import SUPPORTED, steps
 from subterfuge.victims.victim import Hearing, TorchVictim
 
 if TYPE_CHECKING:
-    from subterfuge.victims.store import VictimInfo
+    from subterfuge.victims.card import VictimInfo
 
 
 class SvmHead(torch.nn.Module):
@@ -328,6 +328,21 @@ class SvmVictim(TorchVictim):
         )
 
 
+def check_labels(labels: Sequence[str], classes: int) -> None:
+    """Check that there is one label for each of a model's classes, and none twice.
+
+    Raises
+    ------
+    SubterfugeError
+        If there is not.
+    """
+    if len(labels) != classes:
+        raise SubterfugeError(f"labels: got {len(labels)}, expected {classes}, the model's classes")
+    if len(set(labels)) != len(labels):
+        twice = next(label for label in labels if list(labels).count(label) > 1)
+        raise SubterfugeError(f"labels: got {twice!r} twice, expected each label once")
+
+
 def check_fit(head: SvmHead, *, labels: Sequence[str], features: str) -> None:
     """Check that labels and features are what a head was fitted on.
 
@@ -337,11 +352,7 @@ def check_fit(head: SvmHead, *, labels: Sequence[str], features: str) -> None:
         If they are not: as many distinct labels as classes, as many features as inputs.
     """
     size = check_features(features)
-    if len(labels) != head.classes:
-        raise SubterfugeError(f"labels: got {len(labels)}, expected {head.classes}, the model's classes")
-    if len(set(labels)) != len(labels):
-        twice = next(label for label in labels if list(labels).count(label) > 1)
-        raise SubterfugeError(f"labels: got {twice!r} twice, expected each label once")
+    check_labels(labels, head.classes)
     if head.features != size:
         raise SubterfugeError(
             f"features: {features} gives {size} numbers, but the model was fitted on {head.features}"

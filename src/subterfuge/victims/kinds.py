@@ -1,0 +1,102 @@
+"""The kinds of victims on disk: which a model is, and how its weights are written and read again."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from subterfuge.errors import SubterfugeError
+from subterfuge.victims.card import KINDS, VictimInfo
+from subterfuge.victims.trust import read_skops
+
+if TYPE_CHECKING:
+    from subterfuge.victims.cnn import CnnVictim
+    from subterfuge.victims.sklearn import SklearnVictim
+    from subterfuge.victims.svm import SvmVictim
+
+
+def is_network(model: Any) -> bool:
+    """Whether it says how it is built (``network``) and what it learnt (``weights()``), as networks do."""
+    return isinstance(getattr(model, "network", None), Mapping) and callable(getattr(model, "weights", None))
+
+
+def kind_of(model: Any, *, labels: Sequence[str], features: str) -> str:
+    """Which kind a fitted model is, and that labels and features fit it.
+
+    What can be differentiated is an ``svm``; any other classifier of scikit-learn is ``sklearn``.
+
+    Raises
+    ------
+    SubterfugeError
+        If it is none, or labels or features do not fit it.
+    """
+    if is_network(model):
+        if len(labels) != len(model.labels):
+            raise SubterfugeError(f"labels: got {len(labels)}, expected {len(model.labels)}, the network's")
+        return "cnn"
+    from subterfuge.victims.sklearn import check_model
+    from subterfuge.victims.svm import check_fit, svm_head
+
+    try:
+        head = svm_head(model)
+    except SubterfugeError:
+        check_model(model, labels=labels, features=features)
+        return "sklearn"
+    check_fit(head, labels=labels, features=features)
+    return "svm"
+
+
+def write_weights(model: Any, kind: str, path: Path, *, copy_of: Path | None = None) -> None:
+    """Write what a model has learnt, and make sure that it can be read again."""
+    if copy_of is not None:
+        shutil.copyfile(copy_of, path)
+    elif kind == "cnn":
+        from safetensors.torch import save_file
+
+        save_file({name: one.detach().cpu().contiguous() for name, one in model.weights().items()}, path)
+    else:
+        import skops.io
+
+        skops.io.dump(model, path, compression=zipfile.ZIP_DEFLATED, compresslevel=9)
+        read_skops(path)
+
+
+def read_victim(info: VictimInfo) -> SvmVictim | SklearnVictim | CnnVictim:
+    """The victim that a card describes, of the weights beside it.
+
+    Raises
+    ------
+    SubterfugeError
+        If the weights cannot be read or do not fit what is said of them.
+    """
+    path = info.weights
+    said: dict[str, Any] = {"labels": info.labels, "sample_rate": info.sample_rate, "name": info.name}
+    if info.kind == "cnn":
+        from subterfuge.victims.cnn import CnnVictim
+
+        return CnnVictim(info.network, _read_safetensors(path), **said)
+    model = read_skops(path)
+    said["features"] = info.features
+    if info.kind == "svm":
+        from subterfuge.victims.svm import SvmVictim
+
+        return SvmVictim(model, **said)
+    if info.kind == "sklearn":
+        from subterfuge.victims.sklearn import SklearnVictim
+
+        return SklearnVictim(model, **said)
+    raise SubterfugeError(f"got kind {info.kind!r}, expected {', '.join(KINDS)}")
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise SubterfugeError(f"{path}: cannot be read as safetensors ({reason})") from error
