@@ -1,18 +1,131 @@
-"""Features of files along the plain path, librosa's own decoding and calls, in parallel."""
+"""Features of files: in parallel, remembered by what is in the files; those of no use are named."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from subterfuge.corpora.corpus import Clip, Skipped
+from subterfuge.errors import SubterfugeError
+from subterfuge.files import why
+from subterfuge.training.cache import Cache, default_cache
+from subterfuge.training.workers import Progress, check_workers, each
+
+# Part of each cache key: to be raised whenever the same file would give other numbers than before.
+CODE = 1
+SIZE = 25
+
+_JOB = 32  # files to a job
+_ROWS = 8  # clips to a batch: more is slower, by page faults
+_HELD = 1 << 23  # samples that wait to be batched with others of their length
+_KEEP = 256  # new vectors between writes to the cache
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """The features of those clips that have any.
+
+    Attributes
+    ----------
+    clips : tuple of Clip
+        In the order given.
+    vectors : array, shape (clips, 25)
+    skipped : tuple of Skipped
+        Files that could not be read, are silent or hold what is not a number.
+    cached : int
+        How many of the vectors were known already.
+    """
+
+    clips: tuple[Clip, ...]
+    vectors: NDArray[np.float64]
+    skipped: tuple[Skipped, ...]
+    cached: int
+
+
+def features_of(
+    clips: Sequence[Clip],
+    *,
+    sample_rate: int = 44100,
+    workers: int = 1,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+) -> Features:
+    """The 25 features (:func:`subterfuge.features.summary.librosa25`) of each clip's file.
+
+    Files are mixed down and resampled as ``librosa.load`` does. Features that were taken once of a file with
+    the same content, at the same rate, are taken from the cache. What is computed is kept even if Ctrl-C
+    ends this.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+    sample_rate : int
+        In Hz.
+    workers : int
+        Processes.
+    cache : Cache, optional
+        :func:`subterfuge.training.cache.default_cache` if None.
+    progress : callable, optional
+
+    Raises
+    ------
+    SubterfugeError
+        If the cache's folder cannot be used. Files that are of no use are only skipped.
+    """
+    check_workers(workers)
+    cache = default_cache() if cache is None else cache
+    told = progress or (lambda *_: None)
+    paths = list(dict.fromkeys(clip.path for clip in clips))
+    keys, problems = _keys(paths, sample_rate, workers, told)
+    known = {
+        key: vector for key, value in cache.get(list(keys.values())).items() if (vector := _vector(value))
+    }
+    remembered = set(known)
+    # Copies of one file under several names are computed once.
+    missing = list({key: path for path, key in keys.items() if key not in known}.values())
+    jobs = [missing[start : start + _JOB] for start in range(0, len(missing), _JOB)]
+    fresh: dict[str, bytes] = {}
+    done = 0
+    by_key: dict[str, str] = {}  # problems, by content
+    try:
+        one = partial(_extract, sample_rate=sample_rate)
+        with closing(each(one, jobs, workers=workers)) as finished:
+            for job, results in finished:
+                for path, result in zip(job, results, strict=True):
+                    if isinstance(result, str):
+                        by_key[keys[path]] = result
+                    else:
+                        known[keys[path]] = result
+                        fresh[keys[path]] = np.asarray(result, dtype="<f8").tobytes()
+                done += len(job)
+                told("features", done, len(missing))
+                if len(fresh) >= _KEEP:
+                    cache.put(fresh)
+                    fresh = {}
+    finally:
+        cache.put(fresh)
+    problems |= {path: by_key[key] for path, key in keys.items() if key in by_key}
+    kept = tuple(clip for clip in clips if clip.path not in problems)
+    vectors = np.array([known[keys[clip.path]] for clip in kept], dtype=np.float64).reshape(len(kept), SIZE)
+    return Features(
+        clips=kept,
+        vectors=vectors,
+        skipped=tuple(Skipped(path, problems[path]) for path in paths if path in problems),
+        cached=sum(keys[clip.path] in remembered for clip in kept),
+    )
 
 
 def librosa25_of(paths: Sequence[Path], *, sample_rate: int = 44100, workers: int = 1) -> NDArray[np.float64]:
-    """The 25 mean librosa features of each file, mixed down and at ``sample_rate``; shape (files, 25).
+    """The 25 features of each file along the plain path, by librosa's own calls; shape (files, 25).
 
     Raises
     ------
@@ -31,3 +144,74 @@ def _librosa25(path: Path, *, sample_rate: int) -> NDArray[np.float64]:
     from subterfuge.victims.plain import librosa25_plain
 
     return librosa25_plain(load_plain(path, sample_rate)[0].numpy(), sr=sample_rate)
+
+
+def _keys(
+    paths: Sequence[Path], sample_rate: int, workers: int, told: Progress
+) -> tuple[dict[Path, str], dict[Path, str]]:
+    """The cache key of each file, by its content, and what is wrong with those that have none."""
+    keys: dict[Path, str] = {}
+    problems: dict[Path, str] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for number, (path, (digest, problem)) in enumerate(
+                zip(paths, pool.map(_digest, paths), strict=True), 1
+            ):
+                if problem:
+                    problems[path] = problem
+                else:
+                    keys[path] = f"librosa25/{CODE}/{sample_rate}/{digest}"
+                if number % _JOB == 0 or number == len(paths):
+                    told("files", number, len(paths))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return keys, problems
+
+
+def _digest(path: Path) -> tuple[str, str]:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), ""
+    except OSError as error:
+        return "", f"cannot be read ({why(error)})"
+
+
+def _vector(value: bytes) -> NDArray[np.float64] | None:
+    return np.frombuffer(value, dtype="<f8") if len(value) == 8 * SIZE else None
+
+
+@torch.no_grad()
+def _extract(paths: Sequence[Path], *, sample_rate: int) -> list[NDArray[np.float64] | str]:
+    """Of each file its vector, or why it has none."""
+    from subterfuge.audio import load_plain
+    from subterfuge.features.summary import librosa25
+
+    results: list[NDArray[np.float64] | str] = [""] * len(paths)
+    waiting: dict[int, list[tuple[int, torch.Tensor]]] = {}
+
+    def flush(length: int) -> None:
+        places, rows = zip(*waiting.pop(length), strict=True)
+        for place, vector in zip(places, librosa25(torch.cat(rows), sr=sample_rate).double(), strict=True):
+            finite = bool(vector.isfinite().all())
+            results[place] = vector.numpy().copy() if finite else "has features that are not finite"
+
+    for place, path in enumerate(paths):
+        try:
+            y = load_plain(path, sample_rate)
+        except SubterfugeError as error:
+            results[place] = str(error).removeprefix(f"{path}: ")
+            continue
+        if not bool(y.isfinite().all()):
+            results[place] = "holds NaN or infinite samples"
+        elif not bool(y.any()):
+            results[place] = "is silent"
+        else:
+            waiting.setdefault(y.shape[1], []).append((place, y))
+            if len(waiting[y.shape[1]]) == _ROWS:
+                flush(y.shape[1])
+        if sum(length * len(rows) for length, rows in waiting.items()) > _HELD:
+            flush(max(waiting))
+    for length in list(waiting):
+        flush(length)
+    return results

@@ -1,0 +1,108 @@
+"""Many small jobs on several processes: results as they come, one torch thread each, Ctrl-C heeded."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from subterfuge.errors import SubterfugeError
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+# Told what is being done, how much of it is done, and of how much.
+Progress = Callable[[str, int, int], None]
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def check_workers(workers: int) -> None:
+    """Make sure that a number of processes is one.
+
+    Raises
+    ------
+    SubterfugeError
+        If it is below 1.
+    """
+    if workers < 1:
+        raise SubterfugeError(f"workers: got {workers}, expected a whole number from 1 up")
+
+
+def each(
+    function: Callable[[J], R],
+    jobs: Sequence[J],
+    *,
+    workers: int = 1,
+    setup: Callable[..., None] | None = None,
+    given: Sequence[Any] = (),
+) -> Generator[tuple[J, R], None, None]:
+    """Each job with its result, in the order in which they are finished; close it to end the workers.
+
+    Parameters
+    ----------
+    function : callable
+        Importable by name, as what it takes and gives must be fit to be pickled.
+    jobs : sequence
+    workers : int
+        Processes; with 1 all is done in this one.
+    setup : callable, optional
+        Called once in every process with ``given``, for what all jobs share.
+
+    Raises
+    ------
+    SubterfugeError
+        If a worker is ended from outside.
+
+    Examples
+    --------
+    >>> sorted(each(abs, [-2, 1]))
+    [(-2, 2), (1, 1)]
+    """
+    check_workers(workers)
+    if workers == 1 or len(jobs) < 2:
+        if setup is not None:
+            setup(*given)
+        for job in jobs:
+            yield job, function(job)
+        return
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), initializer=_begin, initargs=(setup, tuple(given)))
+    try:
+        waiting: dict[Future[R], J] = {}
+        left = iter(jobs)
+        while True:
+            # A few ahead of what is running, no more: Ctrl-C then has nothing long to wait for.
+            for job in left:
+                waiting[pool.submit(function, job)] = job
+                if len(waiting) >= 2 * workers:
+                    break
+            if not waiting:
+                return
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                yield waiting.pop(future), future.result()
+    except BrokenProcessPool:
+        raise SubterfugeError(
+            "a worker process was ended from outside (too little memory?), expected it to finish; what is "
+            "computed is kept, so try again with fewer workers"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(setup: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
+    # Ctrl-C reaches every process of the terminal: only the parent is to act on it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import torch
+
+    torch.set_num_threads(1)
+    if setup is not None:
+        setup(*given)
