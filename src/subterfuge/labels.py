@@ -48,11 +48,10 @@ def index_of(text: str, labels: Sequence[str]) -> int:
     >>> index_of("trumpet", ("flu", "tru")), index_of("tr", ("flu", "tru"))
     (1, 1)
     """
-    wanted = " ".join(text.replace("_", " ").casefold().split())
-    names = [(label.casefold(), full_name(label).casefold()) for label in labels]
-    exact = [i for i, forms in enumerate(names) if wanted in forms]
-    if exact:
-        return exact[0]
+    exact = exact_index(text, labels)
+    if exact is not None:
+        return exact
+    wanted, names = _folded(text), _names(labels)
     fits = [i for i, forms in enumerate(names) if wanted and any(form.startswith(wanted) for form in forms)]
     if len(fits) == 1:
         return fits[0]
@@ -64,6 +63,27 @@ def index_of(text: str, labels: Sequence[str]) -> int:
     if nearest:
         raise SubterfugeError(f"unknown label {text!r}: did you mean {_listed(nearest)}?")
     raise SubterfugeError(f"unknown label {text!r}: expected one of {', '.join(labels)}")
+
+
+def exact_index(text: str, labels: Sequence[str]) -> int | None:
+    """Index in ``labels`` of the one with this very code or full name, or None; case does not matter.
+
+    Examples
+    --------
+    >>> exact_index("Acoustic_guitar", ("flu", "gac")), exact_index("flut", ("flu", "gac"))
+    (1, None)
+    """
+    wanted = _folded(text)
+    return next((i for i, forms in enumerate(_names(labels)) if wanted in forms), None)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.replace("_", " ").casefold().split())
+
+
+def _names(labels: Sequence[str]) -> list[tuple[str, str]]:
+    """Each label's code and full name, as they are compared."""
+    return [(_folded(label), _folded(full_name(label))) for label in labels]
 
 
 def _listed(labels: object) -> str:
