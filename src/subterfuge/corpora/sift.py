@@ -15,7 +15,7 @@ from subterfuge.headers import read_header
 Report = Callable[[int, int], None]
 
 _NAMES = (
-    "aac aif aifc aiff au avr caf flac htk ircam m4a mat mp1 mp2 mp3 mp4 mpc nist oga ogg opus paf pvf rf64 "
+    "aac aif aifc aiff au avr caf flac htk ircam m4a mp1 mp2 mp3 mp4 mpc nist oga ogg opus paf pvf rf64 "
     "sd2 sds sf snd sph svx voc w64 wav wave wma wv wve xi"
 )
 EXTENSIONS = frozenset(f".{name}" for name in _NAMES.split())
