@@ -129,7 +129,7 @@ def render(records: Sequence[Record], folder: Path, *, command: str, title: str)
     files = [_file(i, record, folder, stock, limit, size) for i, record in enumerate(records, 1)]
     scale = stock.image(np.arange(spectrogram.LEVELS, dtype=np.uint8)[None])
     templates = resources.files("subterfuge.report") / "templates"
-    script = (templates / "page.js").read_text("utf-8")
+    script = "".join((templates / name).read_text("utf-8") for name in ("common.js", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined

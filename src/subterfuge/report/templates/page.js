@@ -1,4 +1,3 @@
-"use strict";
 /* The players. Per file, three buffers of one length start together and loop together; what is heard is only a
    matter of three gains, so a switch never moves the clock.
 
@@ -11,10 +10,6 @@
   const RAMP = 0.005; // seconds of cross-fade; the sounds are nearly equal, so a linear one keeps the level
   const KEPT = 4; // decoded files kept in memory
   const NAMES = { original: "the original", adversarial: "the adversarial file", perturbation: "the perturbation alone" };
-  const $ = (selector, within = document) => within.querySelector(selector);
-  const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
-  const live = $("#live");
-  const say = (text) => { live.textContent = text; };
 
   // One context a sample rate: at the file's own rate nothing is resampled before the output.
   const contexts = new Map();
@@ -349,57 +344,4 @@
     event.preventDefault();
     acts[key]();
   });
-
-  // Sorting the overview.
-  for (const button of $$(".sort")) {
-    button.addEventListener("click", () => {
-      const head = button.closest("th");
-      const column = head.cellIndex;
-      const down = head.getAttribute("aria-sort") === "ascending";
-      for (const other of $$("th[aria-sort]")) other.removeAttribute("aria-sort");
-      head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const body = $("#overview tbody");
-      const value = (row) => row.cells[column].dataset.value;
-      const order = button.dataset.kind === "number"
-        ? (a, b) => Number(value(a)) - Number(value(b))
-        : (a, b) => value(a).localeCompare(value(b), undefined, { numeric: true });
-      body.append(...[...body.rows].sort((a, b) => (down ? -1 : 1) * order(a, b)));
-      say(`Sorted by ${button.textContent}, ${down ? "descending" : "ascending"}.`);
-    });
-  }
-
-  // Light and dark: the system's choice until the reader makes one.
-  const theme = $("#theme"), dark = matchMedia("(prefers-color-scheme: dark)"), root = document.documentElement;
-  const isDark = () => (root.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
-  const showTheme = () => {
-    theme.textContent = isDark() ? "Light" : "Dark";
-    theme.setAttribute("aria-label", isDark() ? "Use light colours" : "Use dark colours");
-    theme.removeAttribute("aria-pressed");
-  };
-  try { if (localStorage.subterfugeTheme) root.dataset.theme = localStorage.subterfugeTheme; } catch { /* not kept */ }
-  theme.addEventListener("click", () => {
-    root.dataset.theme = isDark() ? "light" : "dark";
-    try { localStorage.subterfugeTheme = root.dataset.theme; } catch { /* not kept */ }
-    showTheme();
-  });
-  dark.addEventListener("change", showTheme);
-  showTheme();
-
-  for (const button of $$(".copy")) {
-    button.addEventListener("click", async () => {
-      const code = $("code", button.parentElement);
-      try {
-        await navigator.clipboard.writeText(code.textContent);
-      } catch {
-        const range = document.createRange();
-        range.selectNodeContents(code);
-        getSelection().removeAllRanges();
-        getSelection().addRange(range);
-        document.execCommand("copy");
-      }
-      button.textContent = "Copied";
-      say("Command copied.");
-      setTimeout(() => { button.textContent = "Copy"; }, 2000);
-    });
-  }
 })();
