@@ -112,6 +112,7 @@ def download(
         finally:
             if part.stat().st_size == 0:
                 part.unlink()
+                note.unlink(missing_ok=True)
         part.replace(to)
         note.unlink(missing_ok=True)
     except OSError as error:
@@ -213,6 +214,7 @@ def _request(transfer: _Transfer, file: IO[bytes], note: Path, report: Telling |
             have += len(block)
             if report is not None:
                 report("downloading", have, transfer.total)
+        file.flush()
     if transfer.total and have < transfer.total:
         raise _StumbledError("the connection broke off")
     if transfer.total and have > transfer.total:
