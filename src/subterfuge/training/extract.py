@@ -25,8 +25,6 @@ CODE = 1
 SIZE = 25
 
 _JOB = 32  # files to a job
-_ROWS = 8  # clips to a batch: more is slower, by page faults
-_HELD = 1 << 23  # samples that wait to be batched with others of their length
 _KEEP = 256  # new vectors between writes to the cache
 
 
@@ -86,9 +84,8 @@ def features_of(
     told = progress or (lambda *_: None)
     paths = list(dict.fromkeys(clip.path for clip in clips))
     keys, problems = _keys(paths, sample_rate, workers, told)
-    known = {
-        key: vector for key, value in cache.get(list(keys.values())).items() if (vector := _vector(value))
-    }
+    found = cache.get(list(keys.values()))
+    known = {key: np.frombuffer(value, dtype="<f8") for key, value in found.items() if len(value) == 8 * SIZE}
     remembered = set(known)
     # Copies of one file under several names are computed once.
     missing = list({key: path for path, key in keys.items() if key not in known}.values())
@@ -177,41 +174,27 @@ def _digest(path: Path) -> tuple[str, str]:
         return "", f"cannot be read ({why(error)})"
 
 
-def _vector(value: bytes) -> NDArray[np.float64] | None:
-    return np.frombuffer(value, dtype="<f8") if len(value) == 8 * SIZE else None
-
-
 @torch.no_grad()
 def _extract(paths: Sequence[Path], *, sample_rate: int) -> list[NDArray[np.float64] | str]:
-    """Of each file its vector, or why it has none."""
+    """Of each file its vector, or why it has none.
+
+    One clip at a time: in batches of eight a clip takes a third less, but then its last bits depend on what
+    else is in the batch, and so on what was known already.
+    """
+    return [_one(path, sample_rate) for path in paths]
+
+
+def _one(path: Path, sample_rate: int) -> NDArray[np.float64] | str:
     from subterfuge.audio import load_plain
     from subterfuge.features.summary import librosa25
 
-    results: list[NDArray[np.float64] | str] = [""] * len(paths)
-    waiting: dict[int, list[tuple[int, torch.Tensor]]] = {}
-
-    def flush(length: int) -> None:
-        places, rows = zip(*waiting.pop(length), strict=True)
-        for place, vector in zip(places, librosa25(torch.cat(rows), sr=sample_rate).double(), strict=True):
-            finite = bool(vector.isfinite().all())
-            results[place] = vector.numpy().copy() if finite else "has features that are not finite"
-
-    for place, path in enumerate(paths):
-        try:
-            y = load_plain(path, sample_rate)
-        except SubterfugeError as error:
-            results[place] = str(error).removeprefix(f"{path}: ")
-            continue
-        if not bool(y.isfinite().all()):
-            results[place] = "holds NaN or infinite samples"
-        elif not bool(y.any()):
-            results[place] = "is silent"
-        else:
-            waiting.setdefault(y.shape[1], []).append((place, y))
-            if len(waiting[y.shape[1]]) == _ROWS:
-                flush(y.shape[1])
-        if sum(length * len(rows) for length, rows in waiting.items()) > _HELD:
-            flush(max(waiting))
-    for length in list(waiting):
-        flush(length)
-    return results
+    try:
+        y = load_plain(path, sample_rate)
+    except SubterfugeError as error:
+        return str(error).removeprefix(f"{path}: ")
+    if not bool(y.isfinite().all()):
+        return "holds NaN or infinite samples"
+    if not bool(y.any()):
+        return "is silent"
+    vector = librosa25(y, sr=sample_rate)[0].double()
+    return vector.numpy().copy() if bool(vector.isfinite().all()) else "has features that are not finite"

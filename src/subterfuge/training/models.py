@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from subterfuge.errors import SubterfugeError
 
 SEARCHES = ("wide", "seed")
@@ -52,6 +55,36 @@ class Model:
             last = self.make(seed).set_params(**parameters)
         return Pipeline([*([("scaler", StandardScaler())] if self.scaled else []), (self.name, last)])
 
+    def fitted(
+        self,
+        parameters: Mapping[str, Any],
+        vectors: NDArray[np.float64],
+        labels: NDArray[Any],
+        *,
+        seed: int,
+        final: bool = False,
+    ) -> Any:
+        """A pipeline with these parameters, fitted.
+
+        Raises
+        ------
+        SubterfugeError
+            If scikit-learn cannot: there are too few clips for this model, say.
+        """
+        model = self.pipeline(parameters, seed=seed, final=final)
+        try:
+            with _quietly():
+                return model.fit(vectors, labels)
+        except ValueError as error:
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            many = f"{len(vectors)} clips of {len(set(labels))} labels"
+            raise SubterfugeError(f"model {self.name} cannot be fitted on {many} ({reason})") from error
+
+    def defaults(self, seed: int) -> dict[str, Any]:
+        """What scikit-learn itself sets those parameters to that a search would draw."""
+        given = self.make(seed).get_params()
+        return {name: given[name] for name in self.space()}
+
     def searched(self, search: str) -> Mapping[str, Any]:
         """What a search draws from: ``wide``, or ``seed`` for the seed experiment's own space (SVC only).
 
@@ -90,7 +123,7 @@ def find_model(name: str) -> Model:
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def _quietly() -> Iterator[None]:
     """No word of what is known: that probabilities of SVCs are on their way out, that a fit was stopped."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*probability.*", category=FutureWarning)

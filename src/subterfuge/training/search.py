@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from subterfuge.errors import SubterfugeError
 from subterfuge.training.cache import Cache
-from subterfuge.training.models import Model, find_model, quietly
+from subterfuge.training.models import Model, find_model
 from subterfuge.training.report import Trial
 from subterfuge.training.splits import Side
 from subterfuge.training.workers import Progress, each
@@ -127,10 +127,9 @@ def _try(job: tuple[int, dict[str, Any]]) -> Trial:
     parameters = job[1]
     began = time.monotonic()
     right = []
-    with quietly():
-        for side in sides:
-            fitted = model.pipeline(parameters, seed=seed).fit(vectors[side.train], labels[side.train])
-            right.append(float(np.mean(fitted.predict(vectors[side.test]) == labels[side.test])))
+    for side in sides:
+        fitted = model.fitted(parameters, vectors[side.train], labels[side.train], seed=seed)
+        right.append(float(np.mean(fitted.predict(vectors[side.test]) == labels[side.test])))
     seconds = round(time.monotonic() - began, 3)
     return Trial(parameters, float(np.mean(right)), float(np.std(right)), seconds)
 
