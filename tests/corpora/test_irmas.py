@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -300,10 +301,25 @@ def test_nothing_of_use_is_an_error(root: Path, tmp_path: Path) -> None:
         open_corpus(tmp_path / "none")
 
 
+def test_a_class_folder_that_cannot_be_read_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from subterfuge.corpora import sift
+
+    walk = sift.os.walk
+
+    def denied(folder: Path, onerror: Callable[[OSError], None]) -> object:
+        if folder.name == "flu":
+            onerror(PermissionError(13, "Permission denied", str(folder)))
+        return walk(folder, onerror=onerror)
+
+    monkeypatch.setattr(sift.os, "walk", denied)
+    with pytest.raises(SubterfugeError, match=r"Data/flu: cannot be read \(permission denied\)"):
+        open_corpus(root)
+
+
 def test_an_unreadable_folder_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(self: Path) -> object:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "iterdir", denied)
-    with pytest.raises(SubterfugeError, match="cannot be read \\(permission denied\\)"):
+    with pytest.raises(SubterfugeError, match=r"cannot be read \(permission denied\)"):
         open_corpus(root)

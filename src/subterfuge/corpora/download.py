@@ -156,6 +156,8 @@ def _download(
         if not begun:
             raise SubterfugeError(f"{url}: sent a file with md5 {got}, expected {md5}; it was thrown away")
         begun = False
+        if report is not None:
+            report("beginning anew, what was there was not of this file", 0, 0)
 
 
 def _fill(

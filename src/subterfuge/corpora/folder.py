@@ -55,7 +55,7 @@ def read(folder: Path, *, deep: bool = False, report: Report | None = None) -> C
             Skipped(path, "lies in no class folder") for path in sorted(folder.iterdir()) if _is_stray(path)
         ]
     except OSError as error:
-        raise SubterfugeError(f"{folder}: cannot be read ({why(error)})") from None
+        raise SubterfugeError(f"{error.filename or folder}: cannot be read ({why(error)})") from None
     if not found:
         raise SubterfugeError(f"{folder}: expected one folder a class with sound files in it, found none")
     kept, broken = sift(found, deep=deep, report=report)

@@ -138,7 +138,7 @@ def read_training(folder: Path, *, deep: bool = False, report: Report | None = N
             found += clips
             skipped += [*_miscount(inner, len(clips), published), *odd]
     except OSError as error:
-        raise SubterfugeError(f"{folder}: cannot be read ({why(error)})") from None
+        raise SubterfugeError(f"{error.filename or folder}: cannot be read ({why(error)})") from None
     return _corpus(folder.resolve().name, "irmas-training", [folder], found, skipped, deep, report)
 
 
@@ -189,7 +189,7 @@ def read_testing(
                 if stem not in sounds and not _is_note(path)
             ]
     except OSError as error:
-        raise SubterfugeError(f"{folders[0]}: cannot be read ({why(error)})") from None
+        raise SubterfugeError(f"{error.filename or folders[0]}: cannot be read ({why(error)})") from None
     if len(folders) >= _PARTS:
         skipped[:0] = _miscount(folders[0].parent, total, PUBLISHED_TESTING)
     return _corpus(name or folders[0].resolve().name, "irmas-testing", folders, found, skipped, deep, report)

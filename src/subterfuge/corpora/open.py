@@ -80,7 +80,7 @@ def open_corpus(
             if broken:
                 raise SubterfugeError(f"{broken[0].path}: {broken[0].why}")
     except OSError as error:
-        raise SubterfugeError(f"{path}: cannot be read ({why(error)})") from None
+        raise SubterfugeError(f"{error.filename or path}: cannot be read ({why(error)})") from None
     if part is not None:
         raise SubterfugeError(f"{path}: holds no {part} part of IRMAS, expected a folder that does")
     return folder.read(path, deep=deep, report=report)

@@ -79,8 +79,20 @@ def folders_in(folder: Path) -> list[Path]:
 
 
 def files_under(folder: Path) -> Iterator[Path]:
-    """All files in a folder and the folders in it, sorted, hidden ones left out; no links to folders."""
-    for root, folders, names in os.walk(folder):
+    """All files in a folder and the folders in it, sorted, hidden ones left out; no links to folders.
+
+    Raises
+    ------
+    OSError
+        If one of the folders cannot be read.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    if not folder.is_dir():
+        return
+    for root, folders, names in os.walk(folder, onerror=fail):
         folders[:] = sorted(name for name in folders if not _hidden(name))
         yield from (Path(root) / name for name in sorted(names) if not name.startswith("."))
 
