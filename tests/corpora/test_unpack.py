@@ -153,7 +153,7 @@ def overlapping(path: Path, members: int) -> Path:
 
 
 def test_a_bomb_of_overlapping_files(tmp_path: Path) -> None:
-    refused(overlapping(tmp_path / "a.zip", 20), "overlap")
+    refused(overlapping(tmp_path / "a.zip", 20), "its files overlap")
 
 
 def test_more_comes_out_than_the_directory_says(tmp_path: Path) -> None:
