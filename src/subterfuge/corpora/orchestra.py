@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import io
+import json
+import secrets
 import zlib
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,63 +15,76 @@ from typing import Any
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from subterfuge.corpora import folder
 from subterfuge.corpora.corpus import Corpus
-from subterfuge.corpora.phrases import ACCOMPANIMENT, INSTRUMENTS, Note, Piece, draw_phrase, draw_piece
-from subterfuge.errors import SubterfugeError
-from subterfuge.labels import FULL_NAMES
-
-SAMPLE_RATE = 44100
-SECONDS = 3.0
-CLIPS_PER_RECORDING = 4
-
-# Where Debian and its kin put them; all of these are MIT-licensed.
-SOUNDFONTS = (
-    Path("/usr/share/sounds/sf2/FluidR3_GM.sf2"),
-    Path("/usr/share/sounds/sf2/MuseScore_General_Full.sf2"),
+from subterfuge.corpora.instruments import BACKING, INSTRUMENTS, PIZZICATO, SOURCES, Voice
+from subterfuge.corpora.mixing import (
+    Audio,
+    Chain,
+    balance,
+    draw_chain,
+    finish,
+    louder,
+    record,
+    respond,
+    transform_size,
 )
+from subterfuge.corpora.phrases import Note, Piece, draw_phrase, draw_piece
+from subterfuge.corpora.playing import (
+    SAMPLE_RATE,
+    Manner,
+    Part,
+    Slot,
+    draw_manner,
+    perform,
+    render,
+)
+from subterfuge.corpora.soundfonts import SOUNDFONTS, Preset, Soundfont, installed_soundfonts, read_soundfont
+from subterfuge.corpora.timbre import Throat, amplify, breath, brighten, draw_throat, sing
+from subterfuge.errors import SubterfugeError
+from subterfuge.files import make_folder, strict_json, why, write_text
+from subterfuge.labels import FULL_NAMES, index_of
 
-_RENDER_RATE = 48000  # midirenderer's own
-_PLAYED = 4.2  # seconds of playing in a slot, of which SECONDS are kept
-_SLOT = 5.5  # the rest of a slot lets the last notes ring out
-_BATCH = 8  # recordings a rendering call: the soundfont is parsed once for all of them
+__all__ = ["SAMPLE_RATE", "SECONDS", "SOUNDFONTS", "build", "installed_soundfonts"]
 
-Audio = NDArray[np.float32]
+SECONDS = 3.0
+CLIPS_PER_RECORDING = 2
+MANIFEST = "corpus.json"
+VERSION = 2  # of what is drawn: the same seed gives other bytes in another version
+
+_ALONE = 0.4  # share of recordings in which nobody plays along
+_LEAD = 0.9  # seconds before the clip that are played too, so that it begins in the middle of things
+_BATCH = 6  # recordings a rendering call
+
+Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What the clips of one recording share. Everything in decibels but where named otherwise."""
+    """What the clips of one recording share: who plays on what and how, with whom, in which room."""
 
     label: str
     number: int
     font: int
-    program: int
-    low: int
-    high: int
+    alone: bool
+    voice: Voice
+    shift: float
     piece: Piece
-    cents: float
-    accompaniment: int | None
-    accompaniment_db: float
-    room_seconds: float
-    room_db: float
-    width: float
-    tilt_db_per_octave: float
-    lowpass_hz: float
-    noise_db: float
-    peak_db: float
+    manner: Manner
+    throat: Throat | None
+    air_db: float | None
+    brightness_db: float
+    drive_db: float | None
+    cabinet_hz: float
+    backing: tuple[tuple[int, Voice, float], ...]
+    backing_db: float
+    chain: Chain
 
     @property
     def name(self) -> str:
         """The first part of its clips' file names."""
         return f"{self.label}{self.number:04d}"
-
-
-def installed_soundfonts() -> tuple[Path, ...]:
-    """Those of :data:`SOUNDFONTS` that are there."""
-    return tuple(path for path in SOUNDFONTS if path.is_file())
 
 
 def build(
@@ -80,15 +95,19 @@ def build(
     labels: Iterable[str] = tuple(FULL_NAMES),
     seed: int = 0,
     workers: int = 1,
+    report: Report | None = None,
 ) -> Corpus:
     """Render the corpus into ``out``, one folder a class: 3 s, 44.1 kHz, stereo, 16-bit FLAC.
+
+    A second run with the same settings goes on where the first was stopped; one with more clips adds to
+    what is there. ``corpus.json`` in the folder says what it was made of.
 
     Parameters
     ----------
     out : Path
-        Files are named ``<label>/<recording>__<n>.flac``; existing ones of these names are replaced.
+        Files are named ``<label>/<recording>__<n>.flac``.
     clips : int
-        Clips a class. They come in recordings of four, which share room, tone, level and key.
+        Clips a class, from 1 up. They come in recordings of two, which share player, room and chain.
     soundfonts : sequence of Path, optional
         General MIDI soundfonts in SF2 format, taken in turn; by default those found installed.
     labels : iterable of str
@@ -97,52 +116,144 @@ def build(
         Same seed and soundfonts: same bytes, however many workers. More clips extend fewer.
     workers : int
         Processes.
+    report : callable, optional
+        Told, after each batch, how many clips are done and how many there are to be.
 
     Raises
     ------
     SubterfugeError
-        If there is no soundfont, or one is not SF2, or the renderer is not installed.
+        If there is no soundfont, or one is not SF2 or lacks a class, or a label is not known, or the
+        renderer is not installed, or ``out`` holds another corpus or cannot be written in.
     """
-    fonts = tuple(installed_soundfonts() if soundfonts is None else soundfonts)
-    _check(fonts)
+    for name, value in (("clips", clips), ("workers", workers)):
+        if value < 1:
+            raise SubterfugeError(f"{name}: got {value}, expected a whole number from 1 up")
+    if seed < 0:
+        raise SubterfugeError(f"seed: got {seed}, expected a whole number from 0 up")
+    known = tuple(FULL_NAMES)
+    named = tuple(dict.fromkeys(known[index_of(label, known)] for label in labels))
+    if not named:
+        raise SubterfugeError("labels: got none, expected at least one")
+    fonts = _fonts(installed_soundfonts() if soundfonts is None else soundfonts)
+    for font in fonts:
+        for label in named:
+            _voices(font, label)
+    _begin(Path(out), fonts, named, clips, seed)
     jobs = []
-    for label in labels:
-        recordings = [
-            _draw_recording(label, k, len(fonts), seed) for k in range(-(-clips // CLIPS_PER_RECORDING))
-        ]
-        for font in range(len(fonts)):
-            mine = [r for r in recordings if r.font == font]
+    for label in named:
+        for place, font in enumerate(fonts):
+            mine = range(place, -(-clips // CLIPS_PER_RECORDING), len(fonts))
             jobs += [
-                (out, fonts[font], mine[i : i + _BATCH], clips, seed) for i in range(0, len(mine), _BATCH)
+                _Batch(Path(out), font, label, tuple(mine[i : i + _BATCH]), len(fonts), clips, seed)
+                for i in range(0, len(mine), _BATCH)
             ]
-    if workers == 1:
+    done, total = 0, clips * len(named)
+    for finished in _run(jobs, workers):
+        done += finished
+        if report is not None:
+            report(done, total)
+    return folder.read(Path(out))
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Some recordings of one label and soundfont, rendered in one call."""
+
+    out: Path
+    font: Soundfont
+    label: str
+    numbers: tuple[int, ...]
+    fonts: int
+    clips: int
+    seed: int
+
+    def path(self, number: int, n: int) -> Path:
+        return self.out / self.label / f"{self.label}{number:04d}__{n + 1}.flac"
+
+    @property
+    def plans(self) -> list[tuple[int, int]]:
+        """Recording and clip of each file."""
+        return [
+            (number, n)
+            for number in self.numbers
+            for n in range(min(CLIPS_PER_RECORDING, self.clips - number * CLIPS_PER_RECORDING))
+        ]
+
+
+def _run(jobs: Sequence[_Batch], workers: int) -> Iterator[int]:
+    """Do the batches, here or in processes, and yield the number of clips of each as it is done."""
+    if workers == 1 or len(jobs) < 2:
         for job in jobs:
-            _render_batch(*job)
-    else:
-        with ProcessPoolExecutor(workers) as pool:
-            list(pool.map(_render_batch, *zip(*jobs, strict=True)))
-    return folder.read(out)
+            yield _render_batch(job)
+        return
+    pool = ProcessPoolExecutor(workers)
+    try:
+        for future in as_completed([pool.submit(_render_batch, job) for job in jobs]):
+            yield future.result()
+    finally:
+        # After Ctrl-C or an error: what is being rendered is finished, what waits is not begun.
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _check(fonts: Sequence[Path]) -> None:
-    for needed in ("mido", "midirenderer"):
-        if find_spec(needed) is None:
-            raise SubterfugeError(
-                f"the orchestra needs {needed}: install sonic-subterfuge with its extra 'orchestra'"
-            )
-    if not fonts:
+def _fonts(paths: Sequence[Path]) -> tuple[Soundfont, ...]:
+    if find_spec("midirenderer") is None:
+        raise SubterfugeError(
+            "the orchestra needs midirenderer: install sonic-subterfuge with its extra 'orchestra'"
+        )
+    if not paths:
         raise SubterfugeError(
             "no soundfont found: install Debian's fluid-soundfont-gm or name one in SF2 format; looked for "
             + ", ".join(map(str, SOUNDFONTS))
         )
-    for path in fonts:
+    return tuple(read_soundfont(Path(path)) for path in paths)
+
+
+def _voices(font: Soundfont, label: str) -> tuple[Voice, ...]:
+    """The class's voices that the soundfont has."""
+    presets = font.presets
+    found = tuple(v for v in INSTRUMENTS[label].voices if (v.bank, v.program) in presets)
+    if not found:
+        wanted = ", ".join(str(program) for program in sorted({v.program for v in INSTRUMENTS[label].voices}))
+        raise SubterfugeError(
+            f"{font.path}: has no preset for {FULL_NAMES[label]}, expected a General MIDI program of {wanted}"
+        )
+    return found
+
+
+def _begin(out: Path, fonts: Sequence[Soundfont], labels: Sequence[str], clips: int, seed: int) -> None:
+    """Make the folders and the manifest; or make sure that what is there was made in the same way."""
+    from subterfuge.victims.store import file_sha256
+
+    make_folder(out)
+    settings: dict[str, Any] = {
+        "kind": "orchestra",
+        "version": VERSION,
+        "seed": seed,
+        "clips_per_recording": CLIPS_PER_RECORDING,
+        "soundfonts": [{"name": font.path.name, "sha256": file_sha256(font.path)} for font in fonts],
+    }
+    counts = dict.fromkeys(labels, clips)
+    path = out / MANIFEST
+    if path.exists():
         try:
-            with path.open("rb") as file:
-                head = file.read(12)
-        except OSError as error:
-            raise SubterfugeError(f"cannot read soundfont {path}: {error.strerror}") from error
-        if head[:4] != b"RIFF" or head[8:] != b"sfbk":
-            raise SubterfugeError(f"{path} is not a soundfont in SF2 format")
+            old = json.loads(path.read_text(encoding="utf-8"))
+            before = dict(old.pop("clips"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise SubterfugeError(
+                f"{path}: is damaged, expected the manifest of a corpus; take another folder"
+            ) from None
+        if old != settings:
+            differs = [key for key in settings if old.get(key) != settings[key]]
+            raise SubterfugeError(
+                f"{out}: holds a corpus made with another {' and '.join(differs).replace('_', ' ')}, "
+                "expected an empty folder or the same settings"
+            )
+        counts = {**before, **{label: max(clips, before.get(label, 0)) for label in labels}}
+    elif any((out / label).is_dir() and any((out / label).iterdir()) for label in labels):
+        raise SubterfugeError(f"{out}: holds files of another corpus, expected an empty folder")
+    for label in labels:
+        make_folder(out / label)
+    write_text(path, strict_json({**settings, "clips": counts}) + "\n")
 
 
 def _rng(seed: int, *key: str | int) -> Generator:
@@ -150,182 +261,182 @@ def _rng(seed: int, *key: str | int) -> Generator:
     return np.random.default_rng([seed, *(zlib.crc32(str(part).encode()) for part in key)])
 
 
-def _draw_recording(label: str, number: int, fonts: int, seed: int) -> Recording:
+def _pick(rng: Generator, voices: Sequence[Voice]) -> Voice:
+    weights = np.array([voice.weight for voice in voices])
+    return voices[int(rng.choice(len(voices), p=weights / weights.sum()))]
+
+
+def draw_recording(font: Soundfont, label: str, number: int, fonts: int, seed: int) -> Recording:
+    """Draw all that the clips of a recording share; of nothing but the seed, the label and the number."""
     rng = _rng(seed, label, number)
-    voices = INSTRUMENTS[label].voices
-    # Fonts and programs go round in turn, so that every pair of them comes equally often.
-    program, low, high = voices[(number // fonts) % len(voices)]
+    instrument = INSTRUMENTS[label]
+    alone = rng.random() < _ALONE
+    voice = _pick(rng, _voices(font, label))
+    shift = voice.shift + (float(rng.normal(0, 1.1)) if rng.random() < 0.8 else 0.0)
+    source = voice.program in SOURCES
+    blown = instrument.family == "blown"
+    electric = label == "gel"
     return Recording(
         label=label,
         number=number,
         font=number % fonts,
-        program=program,
-        low=low,
-        high=high,
+        alone=alone,
+        voice=voice,
+        shift=float(np.clip(shift, voice.shift - 2.5, voice.shift + 2.5)),
         piece=draw_piece(rng),
-        cents=float(rng.uniform(-25, 25)),
-        accompaniment=int(rng.integers(len(ACCOMPANIMENT))) if rng.random() < 0.4 else None,
-        accompaniment_db=float(rng.uniform(-20, -6)),
-        room_seconds=float(np.exp(rng.uniform(np.log(0.15), np.log(2.0)))),
-        room_db=float(rng.uniform(-30, -8)),
-        width=float(rng.uniform(0, 1)),
-        tilt_db_per_octave=float(rng.normal(0, 1.2)),
-        lowpass_hz=float(np.exp(rng.uniform(np.log(7000), np.log(20000)))),
-        noise_db=float(rng.uniform(-95, -62)),
-        peak_db=float(rng.uniform(-15, -1)),
+        manner=draw_manner(rng, instrument.family),
+        throat=draw_throat(rng, plain=source) if label == "voi" else None,
+        air_db=float(rng.uniform(-62, -32))
+        if instrument.sustained and rng.random() < (0.6 if blown else 0.35)
+        else None,
+        brightness_db=float(rng.uniform(0.5, 3.5)) if instrument.sustained and rng.random() < 0.5 else 0.0,
+        drive_db=float(rng.uniform(-6, 34)) if electric and rng.random() < 0.6 else None,
+        cabinet_hz=float(rng.uniform(2800, 6500)),
+        backing=() if alone else _draw_backing(rng, font, label),
+        backing_db=-float(rng.uniform(3, 20)),
+        chain=draw_chain(rng, alone=alone),
     )
 
 
-def _render_batch(out: Path, font: Path, recordings: Sequence[Recording], clips: int, seed: int) -> None:
-    """Render some recordings of one label and soundfont in one call, and write their clips."""
-    import soundfile
-
-    plans = [
-        (recording, n)
-        for recording in recordings
-        for n in range(min(CLIPS_PER_RECORDING, clips - recording.number * CLIPS_PER_RECORDING))
+def _draw_backing(rng: Generator, font: Soundfont, label: str) -> tuple[tuple[int, Voice, float], ...]:
+    """One to three who play along, each with a voice that the soundfont has, and a level."""
+    presets = font.presets
+    able = [
+        (i, voices)
+        for i, backing in enumerate(BACKING)
+        if label not in backing.not_for
+        and (voices := [v for v in backing.voices if (v.bank, v.program) in presets])
     ]
-    slots: list[_Slot] = []
-    for recording, n in plans:
-        rng = _rng(seed, recording.label, recording.number, n, "notes")
-        slots.append(_draw_solo(rng, recording))
-        if recording.accompaniment is not None:
-            slots.append(_draw_accompaniment(rng, recording))
-    played = iter(_render(font, slots))
-    for recording, n in plans:
-        rng = _rng(seed, recording.label, recording.number, n, "room")
-        solo = next(played)
-        backing = None if recording.accompaniment is None else next(played)
-        path = out / recording.label / f"{recording.name}__{n + 1}.flac"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, _finish(rng, recording, solo, backing).T, SAMPLE_RATE, subtype="PCM_16")
+    if not able:
+        return ()
+    # Drums and bass, the first two, come more often than the others.
+    weights = np.array([2.5 if i < 2 else 1.0 for i, _ in able])
+    count = min(int(rng.integers(1, 4)), len(able))
+    chosen = rng.choice(len(able), count, replace=False, p=weights / weights.sum())
+    return tuple((able[k][0], _pick(rng, able[k][1]), float(rng.uniform(0.45, 1))) for k in sorted(chosen))
 
 
 @dataclass(frozen=True)
-class _Slot:
-    """One phrase to render: program, tuning, notes; vibrato (0 to 127) and swell (0 to 1)."""
+class _Take:
+    """What is rendered for one clip: the solo, what plays along, and from when on it is kept."""
 
-    program: int
-    cents: float
-    notes: list[Note]
-    vibrato: int = 0
-    swell: float = 0.0
+    solo: Slot
+    backing: Slot | None
+    onsets: list[float]
+    start: float
 
 
-def _draw_solo(rng: Generator, recording: Recording) -> _Slot:
-    instrument = INSTRUMENTS[recording.label]
-    way = str(rng.choice(instrument.ways))
-    notes = draw_phrase(rng, way, recording.low, recording.high, recording.piece, _PLAYED)
-    if not instrument.sustained:
-        return _Slot(recording.program, recording.cents, notes)
-    return _Slot(
-        recording.program, recording.cents, notes, int(rng.integers(0, 80)), float(rng.uniform(0, 0.5))
+def draw_take(rng: Generator, recording: Recording, presets: Iterable[Preset]) -> _Take:
+    """Draw what is played in one clip of a recording."""
+    instrument, voice = INSTRUMENTS[recording.label], recording.voice
+    way = str(rng.choice(instrument.alone if recording.alone else instrument.ways))
+    # Of a player alone half the clips begin with the sound, the others in the middle of things.
+    fresh = way in ("single", "tongued", "ring", "chord", "plucked") or (
+        recording.alone and rng.random() < 0.4
     )
+    start = 0.0 if fresh else float(rng.uniform(0, _LEAD))
+    delay = float(rng.uniform(0, 0.35)) if fresh else 0.0
+    seconds = start + SECONDS - delay
+    if way == "plucked":
+        there = set(presets)
+        options = [v for v in PIZZICATO[recording.label] if (v.bank, v.program) in there]
+        if options:
+            voice = options[0]
+        else:
+            way = "staccato"
+    notes = draw_phrase(rng, way, voice.low, voice.high, recording.piece, seconds)
+    # The sound as a whole is moved by the shift; the notes, written the other way, stay where they are.
+    up = -round(recording.shift)
+    notes = [Note(n.start + delay, n.seconds, min(max(n.pitch + up, 0), 127), n.velocity) for n in notes]
+    speed = float(2 ** (recording.shift / 12))
+    part = perform(rng, (voice.bank, voice.program), notes, recording.manner)
+    solo = Slot((part,), start + SECONDS, speed)
+    backing = None
+    if recording.backing:
+        parts: list[Part] = []
+        for k, who, level in recording.backing:
+            way = str(rng.choice(BACKING[k].ways))
+            played = draw_phrase(rng, way, who.low, who.high, recording.piece, start + SECONDS)
+            parts.append(Part((who.bank, who.program), played, level=level))
+        backing = Slot(tuple(parts), start + SECONDS)
+    return _Take(solo, backing, [n.start for n in notes], start)
 
 
-def _draw_accompaniment(rng: Generator, recording: Recording) -> _Slot:
-    assert recording.accompaniment is not None
-    instrument = ACCOMPANIMENT[recording.accompaniment]
-    program, low, high = instrument.voices[recording.number % len(instrument.voices)]
-    notes = draw_phrase(rng, str(rng.choice(instrument.ways)), low, high, recording.piece, _PLAYED)
-    return _Slot(program, recording.cents, notes)
+def _render_batch(batch: _Batch) -> int:
+    """Render the clips of a batch that are not there yet, write each whole, and say how many there are."""
+    plans = batch.plans
+    missing = [number for number, n in plans if not batch.path(number, n).is_file()]
+    if not missing:
+        return len(plans)
+    presets = batch.font.presets
+    recordings = {
+        number: draw_recording(batch.font, batch.label, number, batch.fonts, batch.seed)
+        for number in batch.numbers
+    }
+    takes = [
+        draw_take(_rng(batch.seed, batch.label, number, n, "notes"), recordings[number], presets)
+        for number, n in plans
+    ]
+    slots = [slot for take in takes for slot in (take.solo, take.backing) if slot is not None]
+    played = iter(render(batch.font, slots))
+    shared: dict[int, tuple[int, Any]] = {}
+    for (number, n), take in zip(plans, takes, strict=True):
+        recording = recordings[number]
+        if number not in shared:
+            size = transform_size(round((_LEAD + SECONDS) * SAMPLE_RATE), recording.chain, SAMPLE_RATE)
+            room = _rng(batch.seed, batch.label, number, "room")
+            shared = {number: (size, respond(room, recording.chain, size, SAMPLE_RATE))}
+        solo = next(played)
+        backing = None if take.backing is None else next(played)
+        rng = _rng(batch.seed, batch.label, number, n, "sound")
+        y = _produce(rng, recording, take, solo, backing, *shared[number])
+        _write(batch.path(number, n), y)
+    return len(plans)
 
 
-def _render(font: Path, slots: Sequence[_Slot]) -> list[Audio]:
-    """Each slot as stereo audio at SAMPLE_RATE, shape (2, samples of a slot), all in one call."""
-    import midirenderer
+def _produce(
+    rng: Generator,
+    recording: Recording,
+    take: _Take,
+    solo: Audio,
+    backing: Audio | None,
+    size: int,
+    response: Any,
+) -> Audio:
+    """From rendered parts to a finished clip, shape (2, samples)."""
+    if INSTRUMENTS[recording.label].sustained or recording.chain.width == 0:
+        solo = solo.mean(axis=0, keepdims=True)
+    if backing is not None and recording.chain.width == 0:
+        backing = backing.mean(axis=0, keepdims=True)
+    if recording.throat is not None:
+        solo = sing(rng, solo, take.onsets, recording.throat, SAMPLE_RATE)
+    if recording.air_db is not None:
+        centre = float(np.exp(rng.uniform(np.log(600), np.log(4000))))
+        solo = solo + breath(rng, solo, recording.air_db, centre, SAMPLE_RATE)
+    if recording.brightness_db:
+        solo = brighten(rng, solo, recording.brightness_db, SAMPLE_RATE)
+    if recording.drive_db is not None:
+        solo = amplify(solo, recording.drive_db, SAMPLE_RATE, recording.cabinet_hz)
+    y = balance(solo, backing, recording.backing_db)
+    y = record(rng, y, recording.chain, response, size)
+    begin = round(take.start * SAMPLE_RATE)
+    y = y[:, begin : begin + round(SECONDS * SAMPLE_RATE)]
+    return finish(rng, y, louder(recording.chain, float(rng.normal(0, 1.5))), SAMPLE_RATE)
+
+
+def _write(path: Path, y: Audio) -> None:
+    """Write a clip whole or not at all. (Not flushed to the disk: thousands of clips would wait for it.)"""
     import soundfile
-    import soxr
 
-    wave = midirenderer.render_wave_from(font.read_bytes(), _midi(slots))
-    whole, _ = soundfile.read(io.BytesIO(wave), dtype="float32")
-    length = round(_SLOT * _RENDER_RATE)
-    pieces = [whole[i * length : (i + 1) * length] for i in range(len(slots))]
-    return [np.ascontiguousarray(soxr.resample(piece, _RENDER_RATE, SAMPLE_RATE).T) for piece in pieces]
-
-
-def _midi(slots: Sequence[_Slot]) -> bytes:
-    """A MIDI file with one phrase a slot, the synthesiser's own reverb and chorus off."""
-    import mido
-
-    ticks = 960  # a second: 480 a beat at mido's default tempo of 120 beats a minute
-    timed: list[tuple[int, int, int, Any]] = []
-
-    def at(seconds: float, order: int, kind: str, **values: int) -> None:
-        # Of events at one instant, set-up comes first, then note ends, then note beginnings.
-        timed.append((round(seconds * ticks), order, len(timed), mido.Message(kind, **values)))
-
-    for i, slot in enumerate(slots):
-        begin = i * _SLOT
-        at(begin, 0, "program_change", program=slot.program)
-        for control, value in ((91, 0), (93, 0), (1, slot.vibrato), (11, 127)):
-            at(begin, 0, "control_change", control=control, value=value)
-        at(begin, 0, "pitchwheel", pitch=round(slot.cents / 200 * 8191))
-        for step in range(int(_PLAYED / 0.1) if slot.swell else 0):
-            breath = 0.5 - 0.5 * np.cos(2 * np.pi * step * 0.1 / 2.8)
-            at(
-                begin + step * 0.1,
-                1,
-                "control_change",
-                control=11,
-                value=round(127 * (1 - slot.swell * breath)),
-            )
-        for note in slot.notes:
-            at(begin + note.start, 3, "note_on", note=note.pitch, velocity=note.velocity)
-            at(begin + note.start + note.seconds, 2, "note_off", note=note.pitch)
-    at(
-        len(slots) * _SLOT + 0.5, 0, "control_change", control=123, value=0
-    )  # rendering stops at the last event
-
-    file, track, now = mido.MidiFile(ticks_per_beat=480), mido.MidiTrack(), 0
-    file.tracks.append(track)
-    for tick, _, _, message in sorted(timed, key=lambda event: event[:3]):
-        track.append(message.copy(time=tick - now))
-        now = tick
-    stream = io.BytesIO()
-    file.save(file=stream)
-    return stream.getvalue()
-
-
-def _finish(rng: Generator, recording: Recording, solo: Audio, backing: Audio | None) -> Audio:
-    """Mix, narrow, put in the room, colour, cut three seconds and set the level; shape (2, samples)."""
-    y = solo / max(_rms(solo), 1e-9)
-    if backing is not None:
-        y = y + backing / max(_rms(backing), 1e-9) * 10 ** (recording.accompaniment_db / 20)
-    middle = y.mean(axis=0)
-    y = middle + recording.width * (y - middle)
-    y = _room(_rng(recording.number, recording.label, "room"), y, recording.room_seconds, recording.room_db)
-    y = _colour(y, recording.tilt_db_per_octave, recording.lowpass_hz)
-    length = round(SECONDS * SAMPLE_RATE)
-    start = int(rng.uniform(0, 0.95) * SAMPLE_RATE)
-    y = y[:, start : start + length]
-    y = y * (10 ** ((recording.peak_db + rng.uniform(-1, 0)) / 20) / np.abs(y).max())
-    y = y + 10 ** (recording.noise_db / 20) * rng.standard_normal(y.shape)
-    ramp = np.sin(np.linspace(0, np.pi / 2, round(0.008 * SAMPLE_RATE))) ** 2
-    y[:, : len(ramp)] *= ramp
-    y[:, -len(ramp) :] *= ramp[::-1]
-    return np.asarray(np.clip(y, -1, 1), dtype=np.float32)
-
-
-def _rms(y: Audio) -> float:
-    return float(np.sqrt(np.mean(np.square(y))))
-
-
-def _room(rng: Generator, y: Audio, seconds: float, level_db: float) -> Audio:
-    """Add a dark, diffuse tail that falls by 60 dB in ``seconds``, ``level_db`` under the dry sound."""
-    from scipy.signal import fftconvolve, lfilter
-
-    t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    tail = rng.standard_normal((2, len(t))) * 10 ** (-3 * t / seconds)
-    tail = lfilter([0.3], [1, -0.7], tail)
-    wet = fftconvolve(y, tail, axes=1)[:, : y.shape[1]]
-    return np.asarray(y + wet * (_rms(y) / max(_rms(wet), 1e-9) * 10 ** (level_db / 20)))
-
-
-def _colour(y: Audio, tilt_db_per_octave: float, lowpass_hz: float) -> Audio:
-    """Tilt the spectrum about 1 kHz, by 12 dB at most, and roll the top off."""
-    spectrum = np.fft.rfft(y, axis=1)
-    hz = np.fft.rfftfreq(y.shape[1], 1 / SAMPLE_RATE)
-    tilt = np.clip(tilt_db_per_octave * np.log2(np.maximum(hz, 20) / 1000), -12, 12)
-    gain = 10 ** (tilt / 20) / np.sqrt(1 + (hz / lowpass_hz) ** 8)
-    return np.fft.irfft(spectrum * gain, y.shape[1], axis=1).astype(np.float32)
+    part = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.part")
+    try:
+        try:
+            with part.open("wb") as file:
+                soundfile.write(file, y.T, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+            part.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise SubterfugeError(f"{path}: cannot be written ({why(error)})") from None

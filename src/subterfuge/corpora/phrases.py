@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from numpy.random import Generator
@@ -15,6 +16,8 @@ SCALES = (
     (0, 3, 5, 6, 7, 10),
 )
 
+_SHORTEST = 0.05
+
 
 @dataclass(frozen=True)
 class Note:
@@ -27,58 +30,6 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Instrument:
-    """How a class is played.
-
-    Attributes
-    ----------
-    voices : tuple of (program, lowest pitch, highest pitch)
-        General MIDI programs (from 0) with the range in which each is at home.
-    ways : tuple of str
-        Ways of playing to draw from; one named twice comes twice as often.
-    sustained : bool
-        Bowed, blown or sung: the tone can swell and take vibrato.
-    """
-
-    voices: tuple[tuple[int, int, int], ...]
-    ways: tuple[str, ...]
-    sustained: bool = False
-
-
-_LINE = ("melody", "melody", "melody", "long")
-
-INSTRUMENTS = {
-    "cel": Instrument(((42, 36, 69),), _LINE, True),
-    "cla": Instrument(((71, 50, 86),), _LINE, True),
-    "flu": Instrument(((73, 60, 93),), _LINE, True),
-    "gac": Instrument(((24, 40, 74), (25, 40, 74)), ("strum", "arpeggio", "arpeggio", "melody")),
-    "gel": Instrument(
-        tuple((program, 40, 81) for program in (26, 27, 28, 29, 30)), ("melody", "strum", "riff", "arpeggio")
-    ),
-    "org": Instrument(
-        tuple((program, 36, 84) for program in (16, 17, 18, 19, 20)), ("chords", "hands", "melody")
-    ),
-    "pia": Instrument(
-        tuple((program, 33, 93) for program in (0, 1, 2, 3)), ("hands", "chords", "arpeggio", "melody")
-    ),
-    "sax": Instrument(((64, 58, 86), (65, 50, 80), (66, 45, 75), (67, 37, 67)), _LINE, True),
-    "tru": Instrument(((56, 55, 82), (56, 55, 82), (59, 55, 79)), _LINE, True),
-    "vio": Instrument(((40, 56, 95),), _LINE, True),
-    "voi": Instrument(
-        ((52, 48, 77), (53, 48, 77), (54, 48, 77)), ("melody", "melody", "chords", "long"), True
-    ),
-}
-
-# What may play along, quietly: keys, guitar, basses, strings and a pad.
-ACCOMPANIMENT = (
-    Instrument(((0, 36, 72), (4, 36, 72)), ("chords", "arpeggio")),
-    Instrument(((24, 40, 70), (25, 40, 70)), ("strum", "arpeggio")),
-    Instrument(((32, 28, 48), (33, 28, 48), (43, 28, 50)), ("melody",)),
-    Instrument(((48, 40, 76), (89, 40, 76)), ("chords",)),
-)
-
-
-@dataclass(frozen=True)
 class Piece:
     """What the phrases of one recording share: a beat in seconds, a tonic (pitch class) and a scale."""
 
@@ -88,82 +39,382 @@ class Piece:
 
 
 def draw_piece(rng: Generator) -> Piece:
-    """Draw a tempo of 60 to 150 beats a minute, a key and a scale."""
+    """Draw a tempo of 60 to 160 beats a minute, a key and a scale."""
     scale = SCALES[int(rng.integers(len(SCALES)))]
-    return Piece(60 / float(rng.uniform(60, 150)), int(rng.integers(12)), scale)
+    return Piece(60 / float(rng.uniform(60, 160)), int(rng.integers(12)), scale)
 
 
 def draw_phrase(rng: Generator, way: str, low: int, high: int, piece: Piece, seconds: float) -> list[Note]:
-    """Notes from time 0 to ``seconds`` in one way of playing, all within ``low`` to ``high``."""
+    """Notes from time 0 to ``seconds`` in one of the :data:`WAYS` of playing, within ``low`` to ``high``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> notes = draw_phrase(rng, "scale", 60, 84, Piece(0.5, 0, (0, 2, 4, 5, 7, 9, 11)), 2.0)
+    >>> all(60 <= note.pitch <= 84 and note.start < 2 for note in notes)
+    True
+    """
     # A phrase lives in part of the range, as a player's hand or breath does.
-    span = min(high - low, int(rng.integers(14, 22)))
+    widest = 30 if way in ("hands", "arpeggio", "strum") else 22
+    span = min(high - low, int(rng.integers(14, widest)))
     bottom = low + int(rng.integers(high - low - span + 1))
     pitches = [p for p in range(bottom, bottom + span + 1) if (p - piece.tonic) % 12 in piece.scale]
-    loud = int(rng.integers(55, 112))
-    match way:
-        case "melody":
-            return _line(rng, pitches, piece.beat, seconds, loud)
-        case "long":
-            return _line(rng, pitches, max(piece.beat, 0.6), seconds, loud, values=(2, 3, 4))
-        case "riff":
-            roots = _line(rng, pitches[: max(3, len(pitches) // 2)], piece.beat, seconds, loud)
-            return [Note(n.start, n.seconds, n.pitch + up, n.velocity) for n in roots for up in (0, 7)]
-        case "hands":
-            split = len(pitches) // 2
-            right = _line(
-                rng, [p + 12 if p + 12 <= high else p for p in pitches[split:]], piece.beat, seconds, loud
-            )
-            return right + _chords(rng, pitches[:split], piece.beat, seconds, loud - 18, "chords")
-    return _chords(rng, pitches, piece.beat, seconds, loud, way)
+    return WAYS[way](_Draw(rng, pitches, piece, seconds, int(rng.integers(40, 118))))
 
 
-def _line(
-    rng: Generator,
-    pitches: list[int],
-    beat: float,
-    seconds: float,
-    loud: int,
-    values: tuple[float, ...] = (0.25, 0.5, 0.5, 1, 1, 2),
-) -> list[Note]:
-    """One voice: a random walk on the scale with a few leaps, one articulation for the phrase."""
-    notes = []
-    at, place, held = 0.0, int(rng.integers(len(pitches))), float(rng.uniform(0.55, 1.03))
-    while at < seconds:
-        length = min(max(float(rng.choice(values)) * beat, 0.1), seconds - at)
-        # Gaps stay short, as they do in music: rests of under half a second, and no long note cut by half.
-        if rng.random() < 0.93 or at == 0 or length > 0.5:
-            lasts = max(length * held, length - 0.3, 0.06)
-            notes.append(Note(at, lasts, pitches[place], _touch(rng, loud)))
+@dataclass
+class _Draw:
+    """What a way of playing draws from: pitches in the key from low to high, and how loud."""
+
+    rng: Generator
+    pitches: list[int]
+    piece: Piece
+    seconds: float
+    loud: int
+
+    def one(self, *values: float) -> float:
+        return float(values[int(self.rng.integers(len(values)))])
+
+    def touch(self, accent: int = 0) -> int:
+        return int(min(max(self.loud + accent + self.rng.normal(0, 7), 15), 126))
+
+    def place(self, last: int | None = None) -> int:
+        return int(self.rng.integers(len(self.pitches) if last is None else max(1, last)))
+
+
+# ------------------------------------------------------------- one voice
+
+
+def _line(draw: _Draw, *, values: tuple[float, ...], slowest: float = 0.0, rests: float = 0.07) -> list[Note]:
+    """A random walk on the scale with a few leaps, one articulation for the phrase."""
+    rng, pitches = draw.rng, draw.pitches
+    beat = max(draw.piece.beat, slowest)
+    notes: list[Note] = []
+    at, place, held = 0.0, draw.place(), float(rng.uniform(0.6, 1.03))
+    while at < draw.seconds:
+        length = min(max(draw.one(*values) * beat, 0.1), draw.seconds - at)
+        # Gaps stay short, as they do in music: rests of under half a second, no long note cut by half.
+        if rng.random() >= rests or at == 0 or length > 0.5:
+            notes.append(Note(at, max(length * held, length - 0.3, _SHORTEST), pitches[place], draw.touch()))
         at += length
-        step = int(rng.choice((-4, -2, -1, -1, 1, 1, 2, 4, 0)))
-        place = min(max(place + step, 0), len(pitches) - 1)
+        place = min(max(place + int(draw.one(-4, -2, -1, -1, 1, 1, 2, 4, 0)), 0), len(pitches) - 1)
     return notes
 
 
-def _chords(
-    rng: Generator, pitches: list[int], beat: float, seconds: float, loud: int, way: str
+def _melody(draw: _Draw) -> list[Note]:
+    return _line(draw, values=(0.25, 0.5, 0.5, 1, 1, 2))
+
+
+def _long(draw: _Draw) -> list[Note]:
+    return _line(draw, values=(2, 3, 4), slowest=0.6)
+
+
+def _single(draw: _Draw) -> list[Note]:
+    """One note, nearly as long as there is time for, or quite short."""
+    start = float(draw.rng.uniform(0, 0.25)) * draw.seconds
+    length = (draw.seconds - start) * float(draw.rng.uniform(0.5, 1.0))
+    if draw.rng.random() < 0.2:
+        length = float(draw.rng.uniform(0.12, 0.5))
+    return [
+        Note(
+            start, max(min(length, draw.seconds - start), _SHORTEST), draw.pitches[draw.place()], draw.touch()
+        )
+    ]
+
+
+def _tongued(draw: _Draw) -> list[Note]:
+    """A few separate notes with silence between, often the same one again."""
+    notes: list[Note] = []
+    at, place = float(draw.rng.uniform(0, 0.3)), draw.place()
+    step = int(draw.one(0, 0, 1, 1, -1, 2))
+    length = float(draw.rng.uniform(0.3, 1.3))
+    while at + 0.15 < draw.seconds:
+        lasts = min(length * float(draw.rng.uniform(0.85, 1.1)), draw.seconds - at)
+        notes.append(Note(at, lasts, draw.pitches[place], draw.touch()))
+        at += lasts + float(draw.rng.uniform(0.02, 0.5))
+        place = min(max(place + step, 0), len(draw.pitches) - 1)
+    return notes
+
+
+def _staccato(draw: _Draw) -> list[Note]:
+    short = float(draw.rng.uniform(0.05, 0.16))
+    notes = _line(draw, values=(0.5, 0.5, 1), rests=0.15)
+    return [Note(n.start, min(n.seconds, short), n.pitch, n.velocity) for n in notes]
+
+
+def _plucked(draw: _Draw) -> list[Note]:
+    """Single plucked notes, one or some, with time to ring."""
+    if draw.rng.random() < 0.5:
+        return [Note(float(draw.rng.uniform(0, 0.3)), 0.4, draw.pitches[draw.place()], draw.touch())]
+    return _line(draw, values=(1, 1, 2), rests=0.1)
+
+
+def _scale(draw: _Draw) -> list[Note]:
+    return _run(draw, list(range(len(draw.pitches))))
+
+
+def _broken(draw: _Draw) -> list[Note]:
+    """A chord's notes one after the other, up and down, each ending as the next begins."""
+    first = draw.place(2)
+    return _run(draw, list(range(first, len(draw.pitches), 2)))
+
+
+def _run(draw: _Draw, order: list[int]) -> list[Note]:
+    cycle = order + order[-2:0:-1]
+    step = max(draw.one(0.25, 0.5, 0.5, 1) * draw.piece.beat, 0.09)
+    held = float(draw.rng.uniform(0.5, 1.02))
+    first = int(draw.rng.integers(len(cycle)))
+    count = max(1, int(draw.seconds / step))
+    return [
+        Note(
+            i * step, max(step * held, _SHORTEST), draw.pitches[cycle[(first + i) % len(cycle)]], draw.touch()
+        )
+        for i in range(count)
+    ]
+
+
+def _repeated(draw: _Draw) -> list[Note]:
+    """The same note some times over, then another."""
+    step = max(draw.one(0.25, 0.5, 0.5, 1) * draw.piece.beat, 0.1)
+    held, notes, place = float(draw.rng.uniform(0.4, 0.95)), [], draw.place()
+    for i in range(max(1, int(draw.seconds / step))):
+        if i and draw.rng.random() < 0.15:
+            place = draw.place()
+        notes.append(
+            Note(
+                i * step,
+                max(step * held, _SHORTEST),
+                draw.pitches[place],
+                draw.touch(10 if i % 4 == 0 else 0),
+            )
+        )
+    return notes
+
+
+def _trill(draw: _Draw) -> list[Note]:
+    """A long note, a trill to the next one of the scale, and again."""
+    notes: list[Note] = []
+    at, place = 0.0, draw.place(len(draw.pitches) - 1)
+    step = float(draw.rng.uniform(0.07, 0.13))
+    while at < draw.seconds:
+        until = min(at + float(draw.rng.uniform(0.5, 1.4)), draw.seconds)
+        shaking = draw.rng.random() < 0.6
+        i = 0
+        while at < until - 0.04:
+            length = min(step if shaking else until - at, until - at)
+            notes.append(
+                Note(at, max(length, _SHORTEST), draw.pitches[place + (i % 2)], draw.touch(-8 if i else 0))
+            )
+            at += length
+            i += 1
+        at = until
+        place = draw.place(len(draw.pitches) - 1)
+    return notes
+
+
+# ------------------------------------------------------------- several voices
+
+
+def _double(draw: _Draw) -> list[Note]:
+    """Two strings at once: sixths, thirds and fifths of the scale."""
+    lower = _Draw(
+        draw.rng, draw.pitches[: max(1, len(draw.pitches) - 5)], draw.piece, draw.seconds, draw.loud
+    )
+    apart = int(draw.one(2, 4, 5))
+    notes = _line(lower, values=(0.5, 1, 2, 2, 4))
+    upper = {p: draw.pitches[min(i + apart, len(draw.pitches) - 1)] for i, p in enumerate(draw.pitches)}
+    return notes + [Note(n.start, n.seconds, upper[n.pitch], draw.touch()) for n in notes]
+
+
+def _riff(draw: _Draw) -> list[Note]:
+    """Power chords: root and fifth, often the octave; the upper notes leave the range for them."""
+    low = _Draw(draw.rng, draw.pitches[: max(3, len(draw.pitches) // 2)], draw.piece, draw.seconds, draw.loud)
+    ups = (0, 7, 12) if draw.rng.random() < 0.5 else (0, 7)
+    roots = _line(low, values=(0.25, 0.5, 0.5, 1, 1, 2))
+    return [Note(n.start, n.seconds, n.pitch + up, n.velocity) for n in roots for up in ups]
+
+
+def _stack(draw: _Draw, size: int) -> list[int]:
+    root = int(draw.rng.integers(max(1, len(draw.pitches) - 2 * (size - 1))))
+    return draw.pitches[root : root + 2 * size : 2]
+
+
+def _strike(draw: _Draw, chord: list[int], at: float, until: float, apart: float) -> list[Note]:
+    """A chord whose notes begin ``apart`` one after the other and end together."""
+    return [
+        Note(at + i * apart, (until - at - i * apart) * 0.98, pitch, draw.touch())
+        for i, pitch in enumerate(chord)
+        if until - at - i * apart > _SHORTEST
+    ]
+
+
+def _block(
+    draw: _Draw, values: tuple[float, ...], sizes: tuple[int, int], *, held: float = 1.0, stroke: float = 0.0
 ) -> list[Note]:
-    """Stacked thirds of the scale, struck together, strummed over the strings or broken."""
     notes: list[Note] = []
     at = 0.0
-    size = int(rng.integers(4, 7)) if way == "strum" else int(rng.integers(2, 5))
-    stroke = float(rng.uniform(0.006, 0.03)) if way == "strum" else 0.0
-    spread = float(rng.choice((0.25, 0.5))) * beat if way == "arpeggio" else stroke
-    while at < seconds:
-        length = min(float(rng.choice((0.5, 1, 1) if way == "strum" else (1, 2, 2, 4))) * beat, seconds - at)
-        root = int(rng.integers(max(1, len(pitches) - 2 * (size - 1))))
-        chord = pitches[root : root + 2 * size : 2]
-        if way == "strum" and rng.random() < 0.4:
-            chord = chord[::-1]
-        strikes = max(1, int(length / spread)) if way == "arpeggio" else len(chord)
-        for i in range(strikes):
-            begin = at + i * spread
-            ring = at + length - begin
-            if ring > 0.04:
-                notes.append(Note(begin, ring * 0.97, chord[i % len(chord)], _touch(rng, loud)))
+    size = int(draw.rng.integers(*sizes))
+    chord = _stack(draw, size)
+    while at < draw.seconds:
+        length = min(draw.one(*values) * draw.piece.beat, draw.seconds - at)
+        if stroke == 0 or draw.rng.random() < 0.5:
+            chord = _stack(draw, size)
+        up = stroke > 0 and draw.rng.random() < 0.4
+        notes += _strike(draw, chord[::-1] if up else chord, at, at + max(length * held, 0.08), stroke)
         at += length
     return notes
 
 
-def _touch(rng: Generator, loud: int) -> int:
-    return int(min(max(loud + rng.normal(0, 7), 20), 124))
+def _chords(draw: _Draw) -> list[Note]:
+    return _block(draw, (1, 2, 2, 4), (2, 5))
+
+
+def _pad(draw: _Draw) -> list[Note]:
+    return _block(draw, (4, 4, 8), (2, 5))
+
+
+def _stabs(draw: _Draw) -> list[Note]:
+    return _block(draw, (0.5, 1, 1, 1.5), (2, 5), held=float(draw.rng.uniform(0.2, 0.7)))
+
+
+def _strum(draw: _Draw) -> list[Note]:
+    return _block(draw, (0.5, 0.5, 1, 1), (4, 7), stroke=float(draw.rng.uniform(0.006, 0.03)))
+
+
+def _chord(draw: _Draw) -> list[Note]:
+    """One chord, left to ring."""
+    start = float(draw.rng.uniform(0, 0.12)) * draw.seconds
+    apart = draw.one(0.0, 0.005, 0.02, 0.06)
+    return _strike(draw, _stack(draw, int(draw.rng.integers(2, 7))), start, draw.seconds, apart)
+
+
+def _ring(draw: _Draw) -> list[Note]:
+    """One note, or a few far apart, left to ring."""
+    notes: list[Note] = []
+    at = float(draw.rng.uniform(0, 0.12)) * draw.seconds
+    often = draw.one(0.4, 0.9, 4, 4, 4)
+    while at < draw.seconds - 0.1:
+        notes.append(Note(at, draw.seconds - at, draw.pitches[draw.place()], draw.touch()))
+        at += often * float(draw.rng.uniform(0.8, 1.2))
+    return notes
+
+
+def _arpeggio(draw: _Draw) -> list[Note]:
+    """Chords broken over the strings or under the pedal: each note rings until the next chord."""
+    notes: list[Note] = []
+    at = 0.0
+    size = int(draw.rng.integers(3, 6))
+    apart = max(draw.one(0.25, 0.5) * draw.piece.beat, 0.07)
+    while at < draw.seconds:
+        until = min(at + draw.one(1, 2, 2, 4) * draw.piece.beat, draw.seconds)
+        chord = _stack(draw, size)
+        turn = chord + chord[-2:0:-1]
+        for i in range(max(1, int((until - at) / apart))):
+            begin = at + i * apart
+            if until - begin > _SHORTEST:
+                notes.append(Note(begin, (until - begin) * 0.97, turn[i % len(turn)], draw.touch()))
+        at = until
+    return notes
+
+
+def _picked(draw: _Draw) -> list[Note]:
+    """A bass note on the beat and two or three higher ones between."""
+    notes: list[Note] = []
+    apart = max(draw.one(0.25, 0.5) * draw.piece.beat, 0.08)
+    half = max(1, len(draw.pitches) // 2)
+    for i in range(max(1, int(draw.seconds / apart))):
+        at = i * apart
+        place = draw.place(half) if i % 4 == 0 else half + draw.place(len(draw.pitches) - half)
+        place = min(place, len(draw.pitches) - 1)
+        ring = min(float(draw.rng.uniform(1, 4)) * apart, draw.seconds - at)
+        if ring > _SHORTEST:
+            notes.append(Note(at, ring, draw.pitches[place], draw.touch(8 if i % 4 == 0 else 0)))
+    return notes
+
+
+def _hands(draw: _Draw) -> list[Note]:
+    """A line in the upper half of the range over chords in the lower."""
+    split = len(draw.pitches) // 2
+    right = _Draw(draw.rng, draw.pitches[split:], draw.piece, draw.seconds, draw.loud)
+    left = _Draw(draw.rng, draw.pitches[:split], draw.piece, draw.seconds, draw.loud - 18)
+    return _melody(right) + (_chords(left) if draw.rng.random() < 0.6 else _arpeggio(left))
+
+
+# ------------------------------------------------------------- who keeps time
+
+
+def _bass(draw: _Draw) -> list[Note]:
+    low = _Draw(draw.rng, draw.pitches[: max(3, len(draw.pitches) // 2)], draw.piece, draw.seconds, draw.loud)
+    return _line(low, values=(0.5, 1, 1, 2))
+
+
+def _walk(draw: _Draw) -> list[Note]:
+    return _line(draw, values=(1,), rests=0.0)
+
+
+# Kick, snare, closed and open hat, ride, by sixteenths of a bar: each hit and its chance.
+_GROOVES: tuple[dict[int, dict[int, float]], ...] = (
+    {36: {0: 1, 8: 0.9, 10: 0.4, 6: 0.3}, 38: {4: 1, 12: 1}, 42: dict.fromkeys(range(0, 16, 2), 0.95)},
+    {
+        36: {0: 1, 6: 0.8, 10: 0.8},
+        40: {4: 1, 12: 1, 15: 0.2},
+        42: dict.fromkeys(range(16), 0.85),
+        46: {14: 0.5},
+    },
+    {
+        36: {0: 0.6, 8: 0.4},
+        38: {14: 0.2, 7: 0.2},
+        51: {0: 1, 4: 1, 6: 0.8, 8: 1, 12: 1, 14: 0.8},
+        44: {4: 1, 12: 1},
+    },
+    {36: {0: 1, 4: 1, 8: 1, 12: 1}, 39: {4: 0.8, 12: 0.8}, 46: {2: 0.9, 6: 0.9, 10: 0.9, 14: 0.9}},
+    {
+        36: {0: 1, 7: 0.6},
+        37: {3: 0.6, 6: 0.6, 12: 0.7},
+        42: dict.fromkeys(range(16), 0.7),
+        54: {4: 0.6, 12: 0.6},
+    },
+)
+
+
+def _drums(draw: _Draw) -> list[Note]:
+    """A groove by sixteenths, each hit with its chance; pitches are a kit's, whatever the range."""
+    groove = _GROOVES[int(draw.rng.integers(len(_GROOVES)))]
+    step, first = draw.piece.beat / 4, int(draw.rng.integers(16))
+    notes = []
+    for i in range(int(draw.seconds / step)):
+        for pitch, hits in groove.items():
+            chance = hits.get((i + first) % 16, 0.0)
+            if chance and draw.rng.random() < chance:
+                notes.append(Note(i * step, 0.1, pitch, draw.touch(-12 if pitch in (42, 44, 51) else 0)))
+    return notes or [Note(0.0, 0.1, 36, draw.touch())]
+
+
+WAYS: dict[str, Callable[[_Draw], list[Note]]] = {
+    "melody": _melody,
+    "long": _long,
+    "single": _single,
+    "tongued": _tongued,
+    "staccato": _staccato,
+    "plucked": _plucked,
+    "scale": _scale,
+    "broken": _broken,
+    "repeated": _repeated,
+    "trill": _trill,
+    "double": _double,
+    "riff": _riff,
+    "chords": _chords,
+    "chord": _chord,
+    "pad": _pad,
+    "stabs": _stabs,
+    "strum": _strum,
+    "ring": _ring,
+    "arpeggio": _arpeggio,
+    "picked": _picked,
+    "hands": _hands,
+    "bass": _bass,
+    "walk": _walk,
+    "drums": _drums,
+}
+"""The ways of playing, by name."""
