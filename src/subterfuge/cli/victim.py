@@ -1,4 +1,4 @@
-"""``subterfuge victim``: bring in, list and describe the classifiers under attack."""
+"""``subterfuge victim``: bring in, list, describe and measure the classifiers under attack."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Annotated
 
 import typer
 
-from subterfuge.cli.options import Json
+from subterfuge.cli.options import Device, Json, Seed
 
 app = typer.Typer(name="victim", rich_markup_mode=None)
 
 
 @app.callback(invoke_without_command=True)
 def victim(context: typer.Context) -> None:
-    """Bring in, list and describe classifiers.
+    """Bring in, list, describe and measure classifiers.
 
     \b
     Examples:
       subterfuge victim list
       subterfuge victim info orchestra-svc
+      subterfuge victim evaluate orchestra-svc --corpus clips
       subterfuge victim import --help
     """
     if context.invoked_subcommand is None:
@@ -102,3 +103,74 @@ def info(
     from subterfuge.victims.store import victim_info
 
     show.facts(victim_info(victim), json=json)
+
+
+@app.command("evaluate")
+def evaluate(
+    context: typer.Context,
+    victim: Annotated[str, typer.Argument(metavar="NAME_OR_FOLDER", help="The victim.")],
+    corpus: Annotated[
+        Path, typer.Option("--corpus", metavar="DIR", help="Labelled clips: a folder a class, or IRMAS.")
+    ],
+    part: Annotated[
+        str | None, typer.Option("--part", metavar="PART", help="Of IRMAS: training or testing.")
+    ] = None,
+    window: Annotated[
+        float | None,
+        typer.Option("--window", metavar="S", help="Seconds heard at once, of clips of several labels."),
+    ] = None,
+    hop: Annotated[
+        float | None, typer.Option("--hop", metavar="S", help="Seconds between windows; half of one.")
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option("--threshold", metavar="T", help="From where a label counts as heard, to 1.")
+    ] = 0.5,
+    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Processes.")] = 1,
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write a page and its JSON there.")
+    ] = None,
+    json: Json = False,
+    device: Device = "cpu",
+) -> int:
+    """How well does a victim hear what it is for?
+
+    Clips with one label each are heard whole; of clips with several (IRMAS's testing part), windows are heard
+    and put together as the field does it.
+
+    \b
+    Examples:
+      subterfuge victim evaluate orchestra-svc --corpus recordings --out evaluated
+      subterfuge victim evaluate victims/irmas-svc --corpus IRMAS --part testing
+    """
+    from subterfuge.cli import evaluated
+    from subterfuge.cli.bar import bar
+    from subterfuge.corpora.open import open_corpus
+    from subterfuge.files import make_folder
+    from subterfuge.report.evaluation_page import write_evaluation
+    from subterfuge.runs import check_device, load_on
+    from subterfuge.training.evaluate import check_options
+    from subterfuge.training.evaluate import evaluate as hear_and_measure
+
+    check_device(device)
+    check_options(workers=workers, window=window, hop=hop, threshold=threshold)
+    model = load_on(victim, device)
+    if out is not None:
+        make_folder(out)
+    with bar("looking at files") as report:
+        found = open_corpus(corpus, part=part, report=report)
+    with bar("hearing") as report:
+        done = hear_and_measure(
+            model,
+            found,
+            victim_name=victim,
+            workers=workers,
+            window=window,
+            hop=hop,
+            threshold=threshold,
+            seed=seed,
+            command=context.obj,
+            report=report,
+        )
+    page = None if out is None else write_evaluation(done, out)
+    return evaluated.results(done, page=page, json=json)

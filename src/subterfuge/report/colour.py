@@ -1,4 +1,4 @@
-"""The colours of a spectrogram: a map computed here, its lightness a straight line from ink to cream."""
+"""Colours computed here: the map of a spectrogram, and the shades of a table's cells with text upon them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,49 @@ def palette(levels: int) -> NDArray[np.uint8]:
     lightness = 4.0 + 92.0 * t
     hue = np.deg2rad(285.0 + 165.0 * t**0.9)
     wanted = 6.0 + 64.0 * np.sin(np.pi * t**0.8)
-    low, high = np.zeros(levels), np.full(levels, 150.0)  # bisect for the most chroma that sRGB can show
+    return _nearest_srgb(lightness, wanted, hue)
+
+
+def shades(levels: int, hue: float, *, dark: bool) -> NDArray[np.uint8]:
+    """Shades of one hue for cells, from the page's ground to the full colour, perceptually even.
+
+    Parameters
+    ----------
+    levels : int
+        How many, at least 2.
+    hue : float
+        In degrees of CIE LCh: about 265 is blue, 50 orange.
+    dark : bool
+        Whether the ground is dark.
+
+    Returns
+    -------
+    ndarray of uint8, shape (levels, 3)
+    """
+    t = np.linspace(0.0, 1.0, levels)
+    lightness = 9.0 + 66.0 * t if dark else 96.5 - 61.5 * t
+    return _nearest_srgb(lightness, 1.0 + 55.0 * t**0.8, np.full(levels, np.deg2rad(hue)))
+
+
+def ink_on(colour: NDArray[np.uint8]) -> str:
+    """Black or white, whichever has the better contrast: at least 4.5 to 1 on any colour (WCAG 2.2).
+
+    Examples
+    --------
+    >>> ink_on(np.array([255, 255, 0], np.uint8)), ink_on(np.array([0, 0, 255], np.uint8))
+    ('#000', '#fff')
+    """
+    x = np.asarray(colour, dtype=np.float64) / 255
+    linear = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+    luminance = float(linear @ np.array([0.2126, 0.7152, 0.0722]))
+    return "#000" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "#fff"
+
+
+def _nearest_srgb(
+    lightness: NDArray[np.float64], wanted: NDArray[np.float64], hue: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """Colours of CIE LCh (D65), their chroma cut back to what sRGB can show, so that lightness is kept."""
+    low, high = np.zeros(len(hue)), np.full(len(hue), 150.0)  # bisect for the most chroma there is
     for _ in range(30):
         middle = (low + high) / 2
         rgb = _lch_to_linear(lightness, middle, hue)

@@ -8,7 +8,7 @@ const say = (text) => { $("#live").textContent = text; };
   // Tables that can be sorted by a column: each cell says its value in data-value.
   for (const button of $$(".sort")) {
     button.addEventListener("click", () => {
-      const head = button.closest("th"), table = head.closest("table"), body = table.tBodies[0];
+      const head = button.closest("th"), table = head.closest("table"), body = [...table.tBodies].at(-1);
       const column = head.cellIndex;
       const down = head.getAttribute("aria-sort") === "ascending";
       for (const other of $$("th[aria-sort]", table)) other.removeAttribute("aria-sort");
