@@ -91,6 +91,7 @@ def train(
             seed=seed,
             workers=workers,
             force=force,
+            command=str(context.obj),
             only_features={
                 "tune": tune,
                 "space": search,
@@ -98,7 +99,6 @@ def train(
                 "final": final,
                 "sample_rate": sample_rate,
                 "name": name,
-                "command": str(context.obj),
             },
             only_network={"epochs": epochs, "device": device, "resume": resume or None},
             report=report,

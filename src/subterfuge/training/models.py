@@ -124,10 +124,13 @@ def find_model(name: str) -> Model:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """No word of what is known: that probabilities of SVCs are on their way out, that a fit was stopped."""
+    """No word of what is known.
+
+    That probabilities of SVCs are on their way out, that a fit was stopped, that a batch holds all clips.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*probability.*", category=FutureWarning)
-        warnings.filterwarnings("ignore", message=".*(reached|failed to converge).*")
+        warnings.filterwarnings("ignore", message=".*(reached|failed to converge|batch_size).*")
         yield
 
 

@@ -25,6 +25,7 @@ def train_on(
     workers: int = 0,
     seed: int | None = None,
     force: bool = False,
+    command: str = "",
     only_features: Mapping[str, Any] | None = None,
     only_network: Mapping[str, Any] | None = None,
     report: Progress | None = None,
@@ -42,6 +43,8 @@ def train_on(
         By default the model's own.
     workers : int
         0 for one a core.
+    command : str
+        What was typed, for the report.
     only_features, only_network : dict
         Options by name, as ``train`` and ``train_cnn`` know them; None means that it was not given. Those of
         the other kind of model are refused.
@@ -79,7 +82,7 @@ def train_on(
         return told
     from subterfuge.training.train import train
 
-    return train(corpus, model=model, skip=skip, **options)
+    return train(corpus, model=model, command=command, skip=skip, **options)
 
 
 def _given(options: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """Indices of the clips to train on and of those held out, both rising."""
+    """Indices of the clips to train on and of those held out."""
 
     train: Indices
     test: Indices
@@ -35,9 +35,9 @@ def hold_out(
     ----------
     labels, recordings : sequence of str, one a clip
     split : str
-        ``grouped``: of each label at least one recording, and as many as make up a fifth of its clips; a
-        recording is on one side only. ``random``: scikit-learn's ``train_test_split``, a fifth of all clips,
-        as the seed experiment drew it: clips of one recording fall on both sides.
+        ``grouped``: of each label at least one recording, and as many as come nearest to a fifth of its
+        clips; a recording is on one side only. ``random``: scikit-learn's ``train_test_split``, a fifth of
+        all clips, in the order drawn, as in the seed experiment: clips of one recording are on both sides.
     seed : int
 
     Raises
@@ -74,7 +74,7 @@ def fold(
     labels, recordings : sequence of str, one a clip
     split : str
         ``grouped``: scikit-learn's ``StratifiedGroupKFold``, shuffled. ``random``: ``StratifiedKFold`` as it
-        is meant by ``cv=5``, in the order of the clips.
+        is meant by ``cv=5``, in the order of the clips (which is random after a random split).
     folds : int
     seed : int
 
@@ -139,11 +139,11 @@ def _random(labels: Sequence[str], seed: int) -> Side:
         raise SubterfugeError(
             f"label {min(lost)!r} was held out whole by the random split, expected more clips of it"
         )
-    return Side(np.sort(train).astype(np.int64), np.sort(test).astype(np.int64))
+    return Side(train.astype(np.int64), test.astype(np.int64))
 
 
 def _held_out(labels: Sequence[str], recordings: Sequence[str], seed: int) -> set[str]:
-    """Recordings to hold out: drawn in turn as long as none of their labels gets beyond its fifth."""
+    """Recordings to hold out: drawn in turn, taken where it brings all of their labels nearer to a fifth."""
     holds: dict[str, Counter[str]] = defaultdict(Counter)
     for label, recording in zip(labels, recordings, strict=True):
         holds[recording][label] += 1
@@ -166,7 +166,7 @@ def _held_out(labels: Sequence[str], recordings: Sequence[str], seed: int) -> se
     names = sorted(holds)
     order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
     for recording in order:
-        fits = all(taken[one] + n <= TEST * total[one] for one, n in holds[recording].items())
+        fits = all(taken[one] + n / 2 <= TEST * total[one] for one, n in holds[recording].items())
         if fits and all(left[one] > 1 for one in holds[recording]):
             take(recording)
     # Labels with few or long recordings: the shortest that leaves something to train on.
