@@ -81,7 +81,7 @@ def _excerpts(done: Evaluation, heard: ExcerptMeasures) -> Iterator[str]:
     yield from _facts(
         [
             ("excerpts", f"{heard.excerpts}, of {measured.plural(heard.recordings, 'recording')}"),
-            ("windows", f"{done.window:g} s, each {done.hop:g} s"),
+            ("windows", f"{done.window:g} s, one every {done.hop:g} s"),
             ("strategy", f"{heard.strategy}, threshold {heard.threshold:g}"),
             ("nothing heard in", measured.plural(heard.unheard, "excerpt")),
         ]

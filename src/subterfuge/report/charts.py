@@ -40,14 +40,23 @@ def explained(shares_of: Sequence[float]) -> Markup:
 
 
 def enough(shares_of: Sequence[float]) -> str:
-    """How many components hold most of the variance, in a sentence."""
-    said, total = [], sum(shares_of)
+    """How many components hold most of the variance, in a sentence.
+
+    Examples
+    --------
+    >>> enough([0.75, 0.17, 0.08]).replace("\\xa0", " ")
+    'The first of 3 components explains 75.0 % of the variance; 2 are needed for 90 %, 3 for 95 %.'
+    """
+    said: list[str] = []
     for wanted in ENOUGH:
-        if total >= wanted - 1e-9:
-            n = next(i for i in range(1, len(shares_of) + 1) if sum(shares_of[:i]) >= wanted - 1e-9)
-            said.append(f"{100 * wanted:.0f}\N{NO-BREAK SPACE}% takes {n}")
+        sums = [sum(shares_of[:i]) for i in range(1, len(shares_of) + 1)]
+        if sums[-1] >= wanted - 1e-9:
+            n = next(i for i, reached in enumerate(sums, 1) if reached >= wanted - 1e-9)
+            need = ("is" if n == 1 else "are") + " needed " if not said else ""
+            said.append(f"{n} {need}for {100 * wanted:.0f}\N{NO-BREAK SPACE}%")
     tail = f"; {', '.join(said)}" if said else ""
-    return f"The first of {plural(len(shares_of), 'component')} explains {share(shares_of[0])} of it{tail}."
+    first = f"The first of {plural(len(shares_of), 'component')} explains {share(shares_of[0])}"
+    return f"{first} of the variance{tail}."
 
 
 def reliability(bins: Sequence[ReliabilityBin]) -> Markup:
@@ -208,7 +217,7 @@ def thresholds(by_strategy: dict[str, tuple[CurvePoint, ...]], threshold: float)
         "drawing": curves(
             lines,
             x=Axis("Threshold", 0.0, 1.0, tuple((i / 5, f"{i / 5:g}") for i in range(6))),
-            y=linear([0.0, *highest], "F1"),
+            y=shares("F1, %", [0.0, *highest]),
             at=threshold,
             says=f"F1 over the threshold; measured at {threshold:g}.",
         ),

@@ -105,7 +105,7 @@ def _excerpts(evaluation: Evaluation, heard: ExcerptMeasures) -> View:
         | {
             "about": _STRATEGIES,
             "says": f"Measured at {heard.threshold:g} (the upright line) with {heard.strategy}. Its micro F1 "
-            f"would be highest, {number(best.micro_f1, 3)}, at {best.threshold:g}; but that is chosen by "
+            f"would be highest, {share(best.micro_f1)}, at {best.threshold:g}; but that is chosen by "
             "these very excerpts.",
         },
     }
@@ -139,7 +139,7 @@ def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
         rows += [
             ("Excerpts", count(heard.excerpts)),
             ("Recordings", count(heard.recordings)),
-            ("Window", f"{evaluation.window:g} s, each {evaluation.hop:g} s"),
+            ("Window", f"{evaluation.window:g} s, one every {evaluation.hop:g} s"),
             ("Put together by", heard.strategy),
             ("Threshold", f"{heard.threshold:g}"),
             ("Nothing heard in", count(heard.unheard)),

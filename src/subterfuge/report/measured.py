@@ -39,8 +39,11 @@ def points(value: float | None, *, sign: bool = False) -> str:
 
 
 def interval(one: Estimate) -> str:
-    """A 95 % interval of shares, for brackets: ``57.9 to 66.8 %``; empty where there is none."""
-    if math.isnan(one.low) or math.isnan(one.high):
+    """A 95 % interval of shares, for brackets: ``57.9 to 66.8 %``; empty where there is none.
+
+    One without width (all clips heard alike) is none: it would claim a certainty that nobody has.
+    """
+    if not one.low < one.high:
         return ""
     return f"{_signed(100 * one.low, 1)} to {_signed(100 * one.high, 1)}{_NBSP}%"
 
@@ -140,8 +143,8 @@ def evaluation_headline(evaluation: Evaluation) -> str:
     assert evaluation.excerpts is not None
     f1 = evaluation.excerpts
     return (
-        f"On {evaluation.corpus}, {evaluation.victim} reaches a micro F1 of {number(f1.micro.f1.value, 3)} "
-        f"and a macro F1 of {number(f1.macro.f1.value, 3)}."
+        f"On {evaluation.corpus}, {evaluation.victim} reaches a micro F1 of {share(f1.micro.f1.value)} "
+        f"and a macro F1 of {share(f1.macro.f1.value)}."
     )
 
 

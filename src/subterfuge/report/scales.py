@@ -69,12 +69,12 @@ def linear(values: Sequence[float], label: str, *, ticks: int = 5, whole: bool =
 
 
 def logarithmic(values: Sequence[float], label: str, *, ticks: int = 5) -> Axis:
-    """A logarithmic axis around positive values, ticks at powers of ten or at 1, 2 and 5 times these.
+    """A logarithmic axis around positive values, ticks at 1, 2 and 5, or 1 and 3, times powers of ten.
 
     Examples
     --------
     >>> [text for _, text in logarithmic([0.1, 19.0], "C").ticks]
-    ['0.1', '1', '10']
+    ['0.1', '0.3', '1', '3', '10']
     """
     known = [v for v in values if math.isfinite(v) and v > 0] or [1.0, 10.0]
     low, high = min(known), max(known)

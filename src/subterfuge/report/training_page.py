@@ -130,6 +130,8 @@ def _facts(report: TrainingReport, best: Measures | None) -> list[tuple[str, str
         if best.calibration_error is not None:
             rows.append(("Calibration error", share(best.calibration_error)))
             rows.append(("Log loss", f"{number(best.log_loss)} nat"))
+        else:
+            rows.append(("Probabilities", "none"))
     rows += [(name, charts.written(value)) for name, value in report.parameters.items()]
     return rows
 
