@@ -156,7 +156,7 @@ def _svc(seed: int) -> Any:
 def _svc_space() -> Mapping[str, Any]:
     from scipy.stats import loguniform
 
-    return {"C": loguniform(0.3, 300), "gamma": loguniform(1e-3, 0.5)}
+    return {"C": loguniform(0.5, 100), "gamma": loguniform(0.003, 0.4)}
 
 
 def _svc_with_probabilities(parameters: Mapping[str, Any], seed: int) -> Any:
