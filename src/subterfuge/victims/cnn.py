@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from subterfuge.errors import SubterfugeError
@@ -52,7 +53,6 @@ class CnnVictim(TorchVictim):
     >>> from subterfuge.victims.network import Network
     >>> front = {"n_fft": 512, "hop_length": 256, "n_mels": 32, "fmin": 30.0, "fmax": 4000.0}
     >>> front["floor_db"] = -40.0
-    >>> import torch
     >>> built = {"front_end": front, "widths": [4, 8], "temperature": 1.0, "seconds": 1.0}
     >>> weights = Network((4, 8), 2).state_dict()
     >>> victim = CnnVictim(built, weights, labels=("flu", "tru"), sample_rate=8000)
@@ -75,6 +75,7 @@ class CnnVictim(TorchVictim):
         self.labels, self.sample_rate, self.name = tuple(labels), int(sample_rate), name
         self.network = _checked(network)
         self.front_end: dict[str, Any] = dict(self.network["front_end"])
+        self.length = round(self.network["seconds"] * self.sample_rate)
         self.temperature = float(self.network["temperature"])
         self.body = Network(self.network["widths"], len(self.labels)).eval()
         try:
@@ -92,6 +93,9 @@ class CnnVictim(TorchVictim):
 
     def hear(self, y: Tensor, *, probabilities: bool = False) -> Hearing:
         """Logits, the largest of which is heard, and the calibrated probabilities where asked for."""
+        short = self.length - y.shape[-1]
+        if short > 0:  # as it was trained: what is shorter is followed by silence
+            y = torch.nn.functional.pad(y, (0, short))
         logits = self.body(logmel(y, sr=self.sample_rate, **self.front_end))
         p = (logits / self.temperature).softmax(dim=1) if probabilities else None
         return Hearing(logits, logits.argmax(dim=1), p)
