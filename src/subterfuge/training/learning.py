@@ -107,6 +107,7 @@ def teach(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Network(widths, classes, norm=True, dropout=_DROPOUT).to(device)
+        examined = Network(widths, classes, norm=True).to(device).eval()
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = _copy(network)
     optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_DECAY)
@@ -121,7 +122,6 @@ def teach(
         average, best, first_best = state["average"], state["best"], int(state["at"])
         done = [Epoch(**one) for one in state["epochs"]]
 
-    examined = Network(widths, classes, norm=True).to(device).eval()
     for number in range(len(done) + 1, epochs + 1):
         if done and number - 1 - first_best >= patience:
             break
