@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -12,34 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+from in_browser import CONTRAST
 from records import record
 
 from subterfuge.report import png
 from subterfuge.report.colour import palette
 from subterfuge.report.page import write_page
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync", "--no-first-run"]
 RATE = 22050
 HOSTILE = "<img src=x onerror=alert(1)>.wav"
 Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    named = os.environ.get("SUBTERFUGE_CHROMIUM")
-    found = (
-        named or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    )
-    if found is None:
-        pytest.skip("no chromium found; install one or name it in SUBTERFUGE_CHROMIUM")
-    with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -329,34 +312,6 @@ def test_a_click_in_a_spectrogram_goes_there(open_page):
     page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 20)
     assert state(page)[2] == pytest.approx(1.5, abs=0.01)
     assert float(page.input_value("#file-1 .seek")) == pytest.approx(1.5, abs=0.02)
-
-
-CONTRAST = """() => {
-  const parse = text => { const n = text.match(/[\\d.]+/g).map(Number);
-    return [...n.slice(0, 3), n[3] ?? 1]; };
-  const linear = x => x <= .04045 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4;
-  const light = c => { const f = c.slice(0, 3).map(x => linear(x / 255));
-    return .2126 * f[0] + .7152 * f[1] + .0722 * f[2]; };
-  const poor = [];
-  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  let seen = 0;
-  while (walk.nextNode()) {
-    const node = walk.currentNode, e = node.parentElement;
-    if (!node.textContent.trim() || !e.checkVisibility()) continue;
-    if (e.closest('script, style, noscript, .unseen, .skip')) continue;
-    let opacity = 1, ground = null;
-    for (let up = e; up; up = up.parentElement) {
-      const style = getComputedStyle(up), colour = parse(style.backgroundColor);
-      opacity *= Number(style.opacity);
-      if (!ground && colour[3] === 1) ground = colour;
-    }
-    const a = light(parse(getComputedStyle(e).color)), b = light(ground);
-    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
-    seen++;
-    if (ratio < 4.5 || opacity < 1) poor.push([node.textContent.trim().slice(0, 30), ratio, opacity]);
-  }
-  return {seen, poor, paper: getComputedStyle(document.body).backgroundColor};
-}"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

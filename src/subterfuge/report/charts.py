@@ -155,7 +155,7 @@ def curves(
 
 def learning(epochs: Sequence[Epoch]) -> list[dict[str, Any]]:
     """A network's learning curves: losses, and accuracy; each a title, a drawing and a sentence."""
-    x = linear([1.0, *(float(e.number) for e in epochs)], "Epoch", whole=True)
+    x = linear([float(e.number) for e in epochs], "Epoch", whole=True)
     x = Axis(x.label, min(float(e.number) for e in epochs) - 0.5, float(epochs[-1].number) + 0.5, x.ticks)
     x = Axis(x.label, x.low, x.high, tuple(t for t in x.ticks if x.low <= t[0] <= x.high))
     losses = [e.training_loss for e in epochs] + [e.validation_loss for e in epochs]

@@ -59,9 +59,9 @@ def linear(values: Sequence[float], label: str, *, ticks: int = 5, whole: bool =
     known = [v for v in values if math.isfinite(v)] or [0.0, 1.0]
     low, high = min(known), max(known)
     if high - low < 1e-12 * max(1.0, abs(high)):
-        low, high = (
-            (low - 1, high + 1) if whole else (low - 0.05 * abs(low or 1), high + 0.05 * abs(high or 1))
-        )
+        scale = max(abs(low), abs(high))
+        room = 1.0 if whole or scale < 1e-9 else 0.05 * scale
+        low, high = low - room, high + room
     step = _step((high - low) / ticks, whole)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     at = [n * step for n in range(first, last + 1)]
@@ -88,6 +88,8 @@ def logarithmic(values: Sequence[float], label: str, *, ticks: int = 5) -> Axis:
         at = [v for v in at if low <= v <= high]
         if len(at) <= ticks:
             break
+    if len(at) < 2:  # too narrow for any of these
+        at = sorted({min(known), max(known)})
     every = math.ceil(len(at) / ticks)
     return Axis(label, low, high, tuple((v, _short(v)) for v in at[::every]), log=True)
 
@@ -125,5 +127,5 @@ def _short(value: float) -> str:
     """A tick of a logarithmic axis, with no more characters than needed."""
     exponent = math.floor(math.log10(value) + 1e-9)
     if -4 < exponent < 5:
-        return f"{value:.10g}" if exponent >= 0 else f"{value:.{-exponent}f}"
+        return f"{value:.4g}" if value < 9999 else f"{value:.0f}"
     return f"{value:.0e}".replace("e-0", f"e{_MINUS}").replace("e-", f"e{_MINUS}").replace("e+0", "e")

@@ -145,7 +145,7 @@ def _components(components: Components) -> View:
         "in a component; its sign only sets features against each other.",
         "drawing": charts.explained(components.explained),
         "says": charts.enough(components.explained),
-        "heads": [(i + 1, share(components.explained[i])) for i in range(shown)],
+        "heads": [(i + 1, f"{100 * components.explained[i]:.0f}\N{NO-BREAK SPACE}%") for i in range(shown)],
         "rows": [
             (name, [_loading(row[j], most) for row in rows]) for j, name in enumerate(components.features)
         ],
