@@ -34,7 +34,7 @@ class Spectrograms:
     values : Tensor of float16, shape (clips, bands, frames)
         Natural logarithms, over a floor of :data:`FLOOR_DB`.
     skipped : tuple of Skipped
-        Those that could not, or are silent.
+        Those that could not, are silent, or hold what is not a number.
     """
 
     clips: tuple[Clip, ...]
@@ -54,36 +54,59 @@ def spectrograms_of(
     """:func:`subterfuge.features.logmel.logmel` of the loudest ``seconds`` of each clip.
 
     A shorter clip is followed by silence, as where :class:`subterfuge.victims.cnn.CnnVictim` hears it.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+    front_end : mapping
+        Options of ``logmel``; its ``floor_db`` gives way to :data:`FLOOR_DB`.
+    sample_rate : int
+        In Hz; files are mixed down and resampled as ``librosa.load`` does.
+    seconds : float
+    workers : int
+        Processes; how many makes no difference to the values.
+    progress : callable, optional
+
+    Returns
+    -------
+    Spectrograms
+        Files of no use (unreadable, silent, not finite) are skipped, each with a reason.
     """
-    one = partial(_job, front_end=dict(front_end), sample_rate=sample_rate, seconds=seconds)
+    length = round(seconds * sample_rate)
+    one = partial(_job, front_end=dict(front_end), sample_rate=sample_rate, length=length)
     jobs = [tuple(range(i, min(i + _JOB, len(clips)))) for i in range(0, len(clips), _JOB)]
-    found: dict[int, NDArray[np.float16] | str] = {}
+    # Filled as the clips come: of a large corpus there is never a second copy.
+    shape = (int(front_end["n_mels"]), 1 + length // int(front_end["hop_length"]))
+    values = np.empty((len(clips), *shape), np.float16)
+    problems: dict[int, str] = {}
+    done = 0
     paths = [clip.path for clip in clips]
     with closing(each(one, [tuple((i, paths[i]) for i in job) for job in jobs], workers=workers)) as results:
-        for _, told in results:
-            found.update(told)
+        for job, told in results:
+            for (i, _), value in zip(job, told, strict=True):
+                if isinstance(value, str):
+                    problems[i] = value
+                else:
+                    values[i] = value
+            done += len(job)
             if progress is not None:
-                progress("spectrograms", len(found), len(clips))
-    kept, values, skipped = [], [], []
-    for i, clip in enumerate(clips):
-        value = found[i]
-        if isinstance(value, str):
-            skipped.append(Skipped(clip.path, value))
-        else:
-            kept.append(clip)
-            values.append(value)
-    stacked = np.stack(values) if values else np.zeros((0, int(front_end["n_mels"]), 1), np.float16)
-    return Spectrograms(tuple(kept), torch.from_numpy(stacked), tuple(skipped))
+                progress("spectrograms", done, len(clips))
+    kept = [i for i in range(len(clips)) if i not in problems]
+    return Spectrograms(
+        tuple(clips[i] for i in kept),
+        torch.from_numpy(values[kept] if problems else values),
+        tuple(Skipped(clips[i].path, problems[i]) for i in sorted(problems)),
+    )
 
 
 def _job(
-    files: Sequence[tuple[int, Path]], *, front_end: dict[str, Any], sample_rate: int, seconds: float
-) -> dict[int, NDArray[np.float16] | str]:
-    return {i: _one(path, front_end=front_end, sample_rate=sample_rate, seconds=seconds) for i, path in files}
+    files: Sequence[tuple[int, Path]], *, front_end: dict[str, Any], sample_rate: int, length: int
+) -> list[NDArray[np.float16] | str]:
+    return [_one(path, front_end=front_end, sample_rate=sample_rate, length=length) for _, path in files]
 
 
 def _one(
-    path: Path, *, front_end: dict[str, Any], sample_rate: int, seconds: float
+    path: Path, *, front_end: dict[str, Any], sample_rate: int, length: int
 ) -> NDArray[np.float16] | str:
     from subterfuge.audio import load_plain
     from subterfuge.features.logmel import logmel
@@ -92,13 +115,16 @@ def _one(
         y = load_plain(path, sample_rate)[0]
     except SubterfugeError as error:
         return str(error).removeprefix(f"{path}: ")
-    if not bool(y.abs().max() > 0):
-        return "silent"
-    part = loudest(y, round(seconds * sample_rate))
-    values: NDArray[np.float32] = logmel(part[None], sr=sample_rate, **{**front_end, "floor_db": FLOOR_DB})[
-        0
-    ].numpy()
-    return values.astype(np.float16)
+    if not bool(y.isfinite().all()):
+        return "holds NaN or infinite samples"
+    if not bool(y.any()):
+        return "is silent"
+    options = {**front_end, "floor_db": FLOOR_DB}
+    values = logmel(loudest(y, length)[None], sr=sample_rate, **options)[0]
+    if not bool(values.isfinite().all()):
+        return "is too loud for its energy to be a number"
+    half: NDArray[np.float16] = values.numpy().astype(np.float16)
+    return half
 
 
 def loudest(y: Tensor, length: int) -> Tensor:

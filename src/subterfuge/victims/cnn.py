@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from subterfuge.errors import SubterfugeError
 from subterfuge.features.logmel import logmel
-from subterfuge.victims.network import Network
+from subterfuge.victims.network import blank
 from subterfuge.victims.victim import Hearing, TorchVictim
 
 if TYPE_CHECKING:
@@ -77,12 +78,12 @@ class CnnVictim(TorchVictim):
         self.front_end: dict[str, Any] = dict(self.network["front_end"])
         self.length = round(self.network["seconds"] * self.sample_rate)
         self.temperature = float(self.network["temperature"])
-        self.body = Network(self.network["widths"], len(self.labels)).eval()
+        self.body = blank(self.network["widths"], len(self.labels))
         try:
             self.body.load_state_dict(dict(weights))
         except RuntimeError as error:
-            reason = " ".join(str(error).split("\n\t", 1)[-1].split())
-            raise SubterfugeError(f"the weights do not fit the network: {reason.rstrip('. ')}") from error
+            reason = next(iter(str(error).splitlines()[1:]), str(error)).strip().rstrip(".")
+            raise SubterfugeError(f"the weights do not fit the network: {_short(reason)}") from error
         if not all(bool(one.isfinite().all()) for one in self.body.parameters()):
             raise SubterfugeError("the network's weights hold NaN or infinity, expected finite numbers")
         self.requires_grad_(False)
@@ -96,7 +97,8 @@ class CnnVictim(TorchVictim):
         short = self.length - y.shape[-1]
         if short > 0:  # as it was trained: what is shorter is followed by silence
             y = torch.nn.functional.pad(y, (0, short))
-        logits = self.body(logmel(y, sr=self.sample_rate, **self.front_end))
+        spectrogram = logmel(y, sr=self.sample_rate, **self.front_end)
+        logits = self.body(spectrogram.to(self.body.last.weight.dtype))
         p = (logits / self.temperature).softmax(dim=1) if probabilities else None
         return Hearing(logits, logits.argmax(dim=1), p)
 
@@ -121,9 +123,13 @@ def _checked(network: Mapping[str, Any]) -> dict[str, Any]:
         raise SubterfugeError(f"network: 'widths' is {widths!r}, expected a list of whole numbers")
     for key in ("temperature", "seconds"):
         value = network.get(key)
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
             raise SubterfugeError(f"network: {key!r} is {value!r}, expected a positive number")
     return {**network, "front_end": dict(front_end), "widths": [int(one) for one in widths]}
+
+
+def _short(sentence: str, most: int = 200) -> str:
+    return sentence if len(sentence) <= most else sentence[:most] + " …"
 
 
 def _is_count(value: object) -> bool:
