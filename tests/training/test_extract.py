@@ -59,13 +59,14 @@ def test_lengths_rates_and_channels_are_mixed(tmp_path: Path) -> None:
 def test_files_of_no_use_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
     corpus = made_corpus(tmp_path / "c", labels=("a", "b"), recordings=2, clips=2)
     good = list(corpus.clips)
-    silent, cut, nan, text, gone, tiny = (tmp_path / f"{name}.wav" for name in "sintge")
+    silent, cut, nan, text, gone, tiny, huge = (tmp_path / f"{name}.wav" for name in "sintgeh")
     soundfile.write(silent, np.zeros(2400), RATE)
     cut.write_bytes(good[0].path.read_bytes()[:30])
     soundfile.write(nan, np.array([0.1, np.nan] * 1200), RATE, subtype="FLOAT")
     text.write_text("no audio at all")
     soundfile.write(tiny, np.zeros(0), RATE)
-    bad = [Clip(path, "a", path.stem) for path in (silent, cut, nan, text, gone, tiny)]
+    soundfile.write(huge, np.array([1e30, -1e30] * 1200), RATE, subtype="FLOAT")
+    bad = [Clip(path, "a", path.stem) for path in (silent, cut, nan, text, gone, tiny, huge)]
     said: list[tuple[str, int, int]] = []
     mixed = [bad[0], *good[:3], *bad[1:], *good[3:]]
     cache = Cache(tmp_path)
@@ -75,6 +76,7 @@ def test_files_of_no_use_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
         why = {one.path: one.why for one in found.skipped}
         assert set(why) == {clip.path for clip in bad}
         assert why[silent] == "is silent" and "not finite" in why[nan] and "no such file" in why[gone]
+        assert why[huge] == "has features that are not finite"
         assert all(str(path) not in reason and "\n" not in reason for path, reason in why.items())
     assert ("features", len(mixed) - 1, len(mixed) - 1) in said
 

@@ -158,3 +158,28 @@ def test_too_few_clips_for_a_model_are_told():
     x, labels, _ = clouds(9)
     with pytest.raises(SubterfugeError, match="model mlp cannot be fitted on 4 clips of 3 labels"):
         find_model("mlp").fitted({}, x[:4], labels[:4], seed=0)
+
+
+def test_workers_do_not_wait_for_threads_that_a_fork_left_behind():
+    """The parent has used OpenMP on several threads before: a forked worker that asks for them would hang."""
+    import subprocess
+    import sys
+
+    code = (
+        "import numpy as np\n"
+        "from subterfuge.training.models import find_model\n"
+        "from subterfuge.training.search import search\n"
+        "from subterfuge.training.splits import fold\n"
+        "x, y = np.random.default_rng(0).normal(size=(60, 25)), ['a', 'b'] * 30\n"
+        "model = find_model('boosting')\n"
+        "model.fitted({'max_leaf_nodes': 4}, x, np.array(y), seed=0)\n"
+        "sides = fold(y, [str(i) for i in range(60)], folds=2)\n"
+        "print(len(search(model, x, y, sides, trials=2, workers=2)))\n"
+    )
+    import os
+
+    environment = {**os.environ, "OMP_NUM_THREADS": "4"}
+    child = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert child.stdout == "2\n", child.stderr

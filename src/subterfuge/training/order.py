@@ -64,9 +64,9 @@ def train_on(
     refused = _given(only_features if model == CNN else only_network)
     if refused:
         other = "another model" if model == CNN else "cnn"
-        raise SubterfugeError(
-            f"{next(iter(refused))}: got it with model {model}, expected it only with {other}"
-        )
+        first = next(iter(refused))
+        option = {"space": "search"}.get(first, first).replace("_", "-")
+        raise SubterfugeError(f"{option}: got it with model {model}, expected it only with {other}")
     check_free(out, force=force)
     options = _given(only_network if model == CNN else only_features) | _given({"seed": seed})
     corpus: Corpus = open_corpus(path, report=None if report is None else _named("corpus", report))

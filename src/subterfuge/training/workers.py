@@ -102,7 +102,11 @@ def _begin(setup: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     torch.set_num_threads(1)
+    # For libraries that a forked process has loaded already: threads of theirs do not outlive the fork, and
+    # waiting for them would be for ever.
+    threadpool_limits(1)
     if setup is not None:
         setup(*given)
