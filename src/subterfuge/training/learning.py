@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from subterfuge.errors import SubterfugeError
 from subterfuge.files import replacing
 from subterfuge.training.augment import apply, draw
 from subterfuge.training.report import Epoch
-from subterfuge.victims.network import Network
+from subterfuge.victims.network import Network, blank
 
 _BATCH = 32
 _LEARNING_RATE = 3e-3
@@ -84,9 +86,10 @@ def teach(
         As for :class:`subterfuge.victims.network.Network`.
     epochs, patience : int
     seed : int
-        Of the first weights, the order and the augmentation. The same seed, number of threads and versions
-        give the same network.
+        Of the first weights, the order and the augmentation. The same seed, device, number of threads and
+        versions give the same network.
     device : str
+        Where the network is; the lessons stay where they are.
     checkpoint : Path, optional
         File that the state is written to after each epoch.
     resume : bool
@@ -99,15 +102,23 @@ def teach(
     Raises
     ------
     SubterfugeError
-        If the checkpoint cannot be read or is of another run.
+        If the checkpoint cannot be read, is of another run or cannot be written, or the loss is no longer
+        a number.
     KeyboardInterrupt
         At Ctrl-C; the checkpoint holds the last whole epoch.
+
+    References
+    ----------
+    Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
+    Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016 (smoothed labels).
+    Izmailov et al., "Averaging weights leads to wider optima and better generalization", UAI 2018.
+    Cha et al., "SWAD: domain generalization by seeking flat minima", NeurIPS 2021.
     """
     told = dict(key or {}) | {"widths": list(widths), "classes": classes, "epochs": epochs, "seed": seed}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = Network(widths, classes, norm=True, dropout=_DROPOUT).to(device)
-        examined = Network(widths, classes, norm=True).to(device).eval()
+    where = torch.device(device)
+    with _seeded(seed, torch.device("cpu")):
+        network = Network(widths, classes, norm=True, dropout=_DROPOUT).to(where)
+    examined = blank(widths, classes, norm=True).to(where)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = _copy(network)
     optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_DECAY)
@@ -117,16 +128,21 @@ def teach(
     first_best = 0
     if checkpoint is not None and resume and checkpoint.is_file():
         state = _read(checkpoint, told)
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        average, best, first_best = state["average"], state["best"], int(state["at"])
-        done = [Epoch(**one) for one in state["epochs"]]
+        try:
+            network.load_state_dict(state["network"])
+            optimizer.load_state_dict(state["optimizer"])
+            average, best = ({n: v.to(where) for n, v in state[of].items()} for of in ("average", "best"))
+            done, first_best = [Epoch(**one) for one in state["epochs"]], int(state["at"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise _unreadable(checkpoint) from error
 
     for number in range(len(done) + 1, epochs + 1):
         if done and number - 1 - first_best >= patience:
             break
         began = time.monotonic()
         loss = _epoch(network, average, optimizer, lessons, number, steps, epochs, seed)
+        if not math.isfinite(loss):
+            raise SubterfugeError(f"epoch {number}: the loss is {loss}, expected a number (try another seed)")
         examined.load_state_dict(average)
         validation_loss, accuracy = examine(examined, lessons)
         told_epoch = Epoch(number, loss, validation_loss, accuracy, round(time.monotonic() - began, 3))
@@ -157,8 +173,7 @@ def _epoch(
     order = torch.randperm(len(lessons.y), generator=generator)
     total = 0.0
     network.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed * 100_003 + number)  # of the dropout, which takes no generator
+    with _seeded(seed * 100_003 + number, device):  # of the dropout, which takes no generator
         for step in range(steps):
             rows = order[step * _BATCH : (step + 1) * _BATCH]
             x = lessons.x[rows].float()
@@ -214,6 +229,24 @@ def logits_of(network: Network, x: Tensor, floor: float) -> Tensor:
     return torch.cat(parts)
 
 
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """What draws from torch's global generators draws from ``seed``; after the block they are as before."""
+    if device.type != "cuda":
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            yield
+        return
+    index = torch.cuda.current_device() if device.index is None else device.index
+    with (
+        torch.random.fork_rng(devices=[index], device_type="cuda"),
+        torch.backends.cudnn.flags(enabled=True, deterministic=True),
+    ):
+        torch.default_generator.manual_seed(seed)
+        torch.cuda.default_generators[index].manual_seed(seed)
+        yield
+
+
 def _copy(network: Network) -> dict[str, Tensor]:
     return {name: one.detach().clone() for name, one in network.state_dict().items()}
 
@@ -235,20 +268,21 @@ def _write(
         "average": average,
         "best": best,
         "at": at,
-        "epochs": [asdict(replace(one)) for one in epochs],
+        "epochs": [asdict(one) for one in epochs],
     }
+    # By way of memory: a full disk is then told by the system, and not by torch in words of its own.
+    written = io.BytesIO()
+    torch.save(state, written)
     with replacing(path) as part:
-        torch.save(state, part)
+        part.write_bytes(written.getbuffer())
 
 
 def _read(path: Path, key: Mapping[str, Any]) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        made_with = state["key"]
-    except Exception as error:
-        raise SubterfugeError(
-            f"{path}: cannot be read as a checkpoint, expected one of an earlier run (or no --resume)"
-        ) from error
+        made_with = dict(state["key"])
+    except Exception as error:  # torch has many words for what is none
+        raise _unreadable(path) from error
     for name, value in key.items():
         if made_with.get(name) != value:
             raise SubterfugeError(
@@ -257,3 +291,9 @@ def _read(path: Path, key: Mapping[str, Any]) -> dict[str, Any]:
             )
     found: dict[str, Any] = state
     return found
+
+
+def _unreadable(path: Path) -> SubterfugeError:
+    return SubterfugeError(
+        f"{path}: cannot be read as a checkpoint, expected one of an earlier run (or no --resume)"
+    )
