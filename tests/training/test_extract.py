@@ -173,7 +173,7 @@ def test_ctrl_c_in_a_terminal_ends_workers_quietly_and_keeps_what_is_computed(tm
         capture_output=True,
         text=True,
         start_new_session=True,
-        timeout=120,
+        timeout=400,
     )
     assert child.returncode == -signal.SIGINT and child.stderr.count("Traceback") == 1, child.stderr
     again = of(corpus.clips, Cache(tmp_path))

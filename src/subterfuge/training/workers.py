@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from subterfuge.errors import SubterfugeError
@@ -81,13 +82,15 @@ def each(
         while True:
             # A few ahead of what is running, no more: Ctrl-C then has nothing long to wait for.
             for job in left:
-                waiting[pool.submit(function, job)] = job
+                with _without_interrupts():  # a process is begun by this, and is never to hear of Ctrl-C
+                    future = pool.submit(function, job)
+                waiting[future] = job
                 if len(waiting) >= 2 * workers:
                     break
             if not waiting:
                 return
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                yield waiting.pop(future), future.result()
+            for done in wait(waiting, return_when=FIRST_COMPLETED).done:
+                yield waiting.pop(done), done.result()
     except BrokenProcessPool:
         raise SubterfugeError(
             "a worker process was ended from outside (too little memory?), expected it to finish; what is "
@@ -97,8 +100,22 @@ def each(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Keep Ctrl-C waiting for the length of the block, and for good from processes that are begun in it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin(setup: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
-    # Ctrl-C reaches every process of the terminal: only the parent is to act on it.
+    # Ctrl-C reaches every process of the terminal: only the parent is to act on it. (Where it cannot be
+    # kept from a process from its very beginning, this is the next best.)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
