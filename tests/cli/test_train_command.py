@@ -173,7 +173,7 @@ def test_a_network_is_trained_elsewhere(
     options = ("--epochs", "2", "--resume", "--labels", "flu,cel", "--out", "n")
     answer: Answer = command("train", "--corpus", band, "--model", "cnn", *options)
     assert answer.code == 0, answer.err
-    del got["report"]
+    assert callable(got.pop("report")) and callable(got.pop("skip")) and callable(got.pop("epoch"))
     assert got.pop("corpus").labels == ("cel", "flu")
     assert got == {
         "labels": ["flu", "cel"],
@@ -182,6 +182,8 @@ def test_a_network_is_trained_elsewhere(
         "workers": available_cores(),
         "epochs": 2,
         "resume": True,
+        "both": True,
+        "command": f"subterfuge train --corpus {band} --model cnn {' '.join(options)}",
     }
 
 

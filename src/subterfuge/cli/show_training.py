@@ -13,23 +13,36 @@ from subterfuge.corpora.corpus import Skipped
 from subterfuge.labels import full_name
 from subterfuge.training.codec import plain
 from subterfuge.training.measures import Estimate
-from subterfuge.training.report import TrainingReport
+from subterfuge.training.order import CNN
+from subterfuge.training.report import Epoch, TrainingReport
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str, int, int], None]]:
+def progress(model: str) -> Iterator[Callable[[str, int, int], None]]:
     """A bar; after Ctrl-C a word of what is kept."""
     try:
         with naming_bar() as tell:
             yield tell
     except KeyboardInterrupt:
-        print("subterfuge: what was computed is kept, the same command goes on from there", file=sys.stderr)
+        kept = "what was computed is kept, the same command goes on from there"
+        if model == CNN:
+            kept = "whole epochs are kept, the same command with --resume goes on from there"
+        print(f"subterfuge: {kept}", file=sys.stderr)
         raise
 
 
 def skipped(one: Skipped) -> None:
     """A file that is of no use, and why."""
     print(f"skipped {one.path}: {one.why}", file=sys.stderr)
+
+
+def epoch(one: Epoch) -> None:
+    """How a network does after each epoch."""
+    print(
+        f"epoch {one.number}: {100 * one.validation_accuracy:.1f} % of the clips set aside heard rightly, "
+        f"loss {one.validation_loss:.3f}, {one.seconds:.1f} s",
+        file=sys.stderr,
+    )
 
 
 def report(told: TrainingReport, folder: Path, *, json: bool) -> None:

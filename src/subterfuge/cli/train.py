@@ -51,7 +51,10 @@ def train(
     device: Annotated[
         str | None, typer.Option("--device", metavar="DEVICE", help="Where to compute (cnn): cpu, cuda, ...")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint (cnn).")] = False,
+    one_split: Annotated[
+        bool, typer.Option("--one-split", help="Measure on --split alone: half the time (cnn).")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch (cnn).")] = False,
     seed: Annotated[
         int | None,
         typer.Option("--seed", min=0, metavar="N", help="What the random numbers start from (42, cnn 0)."),
@@ -68,7 +71,7 @@ def train(
     Whole recordings are held out, since clips of one recording are alike: a split that parts them tells how
     well recordings are known again. Both accuracies are printed. DIR receives victim.json, the weights,
     training.json and index.html. Features and finished trials are remembered; after Ctrl-C the same command
-    goes on where it was.
+    goes on where it was (a network, with --resume).
 
     \b
     Examples:
@@ -77,11 +80,12 @@ def train(
       subterfuge train --corpus clips --model svc --search seed --split random \\
         --labels cel,flu,gac,org,pia,voi --out victims/as-the-seed
       subterfuge train --corpus clips --model cnn --device cuda --out victims/net
+      subterfuge train --corpus clips --model cnn --device cuda --out victims/net --resume
     """
     from subterfuge.cli import show_training
     from subterfuge.training.order import train_on
 
-    with show_training.progress() as report:
+    with show_training.progress(model) as report:
         told = train_on(
             corpus,
             model=model,
@@ -90,6 +94,7 @@ def train(
             split=split,
             seed=seed,
             workers=workers,
+            name=name,
             force=force,
             command=str(context.obj),
             only_features={
@@ -98,10 +103,15 @@ def train(
                 "folds": folds,
                 "final": final,
                 "sample_rate": sample_rate,
-                "name": name,
             },
-            only_network={"epochs": epochs, "device": device, "resume": resume or None},
+            only_network={
+                "epochs": epochs,
+                "device": device,
+                "one_split": one_split or None,
+                "resume": resume or None,
+            },
             report=report,
             skip=show_training.skipped,
+            epoch=show_training.epoch,
         )
     show_training.report(told, out, json=json)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,13 @@ from subterfuge.training.learning import NAPIERS_A_DECIBEL, Lessons, Taught, log
 from subterfuge.training.measure import measure
 from subterfuge.training.measures import Measures
 from subterfuge.training.report import Epoch, TrainingReport
-from subterfuge.training.selection import check_clips, check_usable, chosen
+from subterfuge.training.selection import check_usable, chosen
 from subterfuge.training.spectrograms import Spectrograms, spectrograms_of
-from subterfuge.training.splits import SPLITS, Side, hold_out
+from subterfuge.training.splits import SPLITS, hold_out
 from subterfuge.training.train import today
 from subterfuge.training.workers import Progress, check_workers
 from subterfuge.victims.cnn import CnnVictim
-from subterfuge.victims.network import Network, folded
+from subterfuge.victims.network import folded
 
 SAMPLE_RATE = 22050
 SECONDS = 3.0
@@ -92,9 +92,11 @@ def train_cnn(
     device : str
         ``cpu``, ``cuda``, ...
     resume : bool
-        Whether to go on from the checkpoint that an unfinished run left beside ``out``.
+        Whether to go on from the checkpoints that an unfinished run left beside ``out``; otherwise they
+        are thrown away. They are gone, too, once the victim is there.
     workers : int
-        Processes that read the clips, and threads that teach.
+        Processes that read the clips, and threads that teach. The network depends on how many (by rounding
+        alone), the spectrograms do not.
     name : str, optional
         By default the name of ``out``.
     force : bool
@@ -111,9 +113,14 @@ def train_cnn(
     Raises
     ------
     SubterfugeError
-        If an option is wrong, ``out`` is taken, or the corpus cannot be split.
+        If an option is wrong, ``out`` is taken or cannot be written, the corpus cannot be split, or the
+        checkpoint is of another run.
     KeyboardInterrupt
         At Ctrl-C; ``resume`` goes on from the last whole epoch.
+
+    References
+    ----------
+    Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017.
     """
     from subterfuge.victims.store import check_free
 
@@ -122,9 +129,9 @@ def train_cnn(
     out = Path(out)
     check_free(out, force=force)
     clips = chosen(corpus, labels)
-    check_clips(clips, split=split, seed=seed)
+    _parts(clips, split, seed)
     clock = Clock()
-    with clock.stage("features"):
+    with clock.stage("features"), _threads(1):
         heard = spectrograms_of(
             clips,
             front_end=FRONT_END,
@@ -139,29 +146,33 @@ def train_cnn(
     check_usable(heard.clips, heard.skipped, wanted={clip.label for clip in clips})
 
     names = tuple(label for label in corpus.labels if any(clip.label == label for clip in heard.clips))
-    sides = _sides(heard.clips, split, seed, both=both)
-    checkpoints = make_folder(out.parent / f".{out.name}.training")
+    sides = _both_sides(heard.clips, split, seed, both=both)
+    checkpoints = make_folder(out.parent / f".{out.resolve().name}.training")
+    if not resume:
+        _empty(checkpoints)
     results: dict[str, _Result] = {}
-    for which, side in sides.items():
-        told = _told(which, len(sides), epochs, report, epoch)
-        with clock.stage("fit"):
-            results[which] = _one_side(
-                heard,
-                side,
-                names,
-                widths=tuple(widths),
-                epochs=epochs,
-                seed=seed,
-                split=which,
-                device=device,
-                checkpoint=checkpoints / f"{which}.pt",
-                resume=resume,
-                threads=workers,
-                told=told,
-            )
+    try:
+        for which, parts in sides.items():
+            with clock.stage("fit"), _threads(workers):
+                results[which] = _one_side(
+                    heard,
+                    parts,
+                    names,
+                    widths=tuple(widths),
+                    epochs=epochs,
+                    seed=seed,
+                    split=which,
+                    device=device,
+                    checkpoint=checkpoints / f"{which}.pt",
+                    resume=resume,
+                    told=_told(which, len(sides), epochs, report, epoch),
+                )
+    finally:
+        with suppress(OSError):  # where there is nothing yet to go on from
+            checkpoints.rmdir()
     with clock.stage("measure"):
         measures = {
-            which: _measure(heard.clips, sides[which], result, names, seed)
+            which: _measure(heard.clips, sides[which].test, result, names, seed)
             for which, result in results.items()
         }
     kept = results[split]
@@ -204,9 +215,39 @@ def train_cnn(
         version=__version__,
         date=today(),
     )
-    keep(victim, report_, out=out, trained=_sentence(report_, len(sides[split].train)), force=force)
-    _clear(checkpoints)
+    learnt_from = len(sides[split].learn) + len(sides[split].stop)
+    keep(victim, report_, out=out, trained=_sentence(report_, learnt_from), force=force)
+    _empty(checkpoints)
+    with suppress(OSError):
+        checkpoints.rmdir()
     return report_
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """Indices of the clips to learn from, of those that tell when to stop, and of those held out."""
+
+    learn: Tensor
+    stop: Tensor
+    test: Tensor
+
+
+def _parts(clips: Sequence[Clip], split: str, seed: int) -> _Parts:
+    labels, recordings = [clip.label for clip in clips], [clip.recording for clip in clips]
+    outer = hold_out(labels, recordings, split=split, seed=seed)
+    try:
+        inner = hold_out(
+            [labels[i] for i in outer.train],
+            [recordings[i] for i in outer.train],
+            split=split,
+            seed=(seed + 1) % 2**32,
+        )
+    except SubterfugeError as error:
+        raise SubterfugeError(
+            f"once a fifth is held out, {error}: a part of the rest tells a network when to stop"
+        ) from error
+    learn, stop, test = outer.train[inner.train], outer.train[inner.test], outer.test
+    return _Parts(torch.from_numpy(learn), torch.from_numpy(stop), torch.from_numpy(test))
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +261,7 @@ class _Result:
 
 def _one_side(
     heard: Spectrograms,
-    side: Side,
+    parts: _Parts,
     names: tuple[str, ...],
     *,
     widths: tuple[int, ...],
@@ -230,41 +271,30 @@ def _one_side(
     device: str,
     checkpoint: Path,
     resume: bool,
-    threads: int,
     told: Callable[[Epoch], None],
 ) -> _Result:
-    """Set a part aside to stop and calibrate by, teach on the rest, and hear the held-out part."""
+    """Teach, with a part set aside to stop and calibrate by, and hear the held-out part."""
     index = torch.tensor([names.index(clip.label) for clip in heard.clips])
-    train = torch.from_numpy(side.train)
-    labels = [heard.clips[i].label for i in side.train]
-    recordings = [heard.clips[i].recording for i in side.train]
-    inner = hold_out(labels, recordings, split=split, seed=seed + 1)
-    learn, stop = train[torch.from_numpy(inner.train)], train[torch.from_numpy(inner.test)]
+    learn, stop = parts.learn, parts.stop
     floor = float(FRONT_END["floor_db"]) * NAPIERS_A_DECIBEL
     lessons = Lessons(heard.values[learn], index[learn], heard.values[stop], index[stop], floor)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        taught = teach(
-            lessons,
-            widths=widths,
-            classes=len(names),
-            epochs=epochs,
-            patience=PATIENCE,
-            seed=seed,
-            device=device,
-            checkpoint=checkpoint,
-            resume=resume,
-            key={"split": split, "labels": list(names), "clips": _fingerprint(heard.clips)},
-            report=told,
-        )
-        temperature = fitted_temperature(
-            logits_of(taught.network, lessons.validation_x, floor), lessons.validation_y
-        )
-        logits = logits_of(taught.network, heard.values[torch.from_numpy(side.test)], floor)
-    finally:
-        torch.set_num_threads(before)
-    return _Result(taught, temperature, logits)
+    taught = teach(
+        lessons,
+        widths=widths,
+        classes=len(names),
+        epochs=epochs,
+        patience=PATIENCE,
+        seed=seed,
+        device=device,
+        checkpoint=checkpoint,
+        resume=resume,
+        key={"split": split, "labels": list(names), "clips": _fingerprint(heard), "front_end": FRONT_END},
+        report=told,
+    )
+    temperature = fitted_temperature(
+        logits_of(taught.network, lessons.validation_x, floor), lessons.validation_y
+    )
+    return _Result(taught, temperature, logits_of(taught.network, heard.values[parts.test], floor))
 
 
 def fitted_temperature(logits: Tensor, truth: Tensor) -> float:
@@ -287,26 +317,26 @@ def fitted_temperature(logits: Tensor, truth: Tensor) -> float:
 
 
 def _measure(
-    clips: Sequence[Clip], side: Side, result: _Result, names: tuple[str, ...], seed: int
+    clips: Sequence[Clip], test: Tensor, result: _Result, names: tuple[str, ...], seed: int
 ) -> Measures:
+    held = [clips[i] for i in test.tolist()]
     probabilities = (result.logits.double() / result.temperature).softmax(1).numpy()
     return measure(
         names,
-        [clips[i].label for i in side.test],
+        [clip.label for clip in held],
         [names[k] for k in result.logits.argmax(1).tolist()],
         probabilities=probabilities,
-        recordings=[clips[i].recording for i in side.test],
+        recordings=[clip.recording for clip in held],
         seed=seed,
     )
 
 
-def _sides(clips: Sequence[Clip], split: str, seed: int, *, both: bool) -> dict[str, Side]:
-    labels, recordings = [clip.label for clip in clips], [clip.recording for clip in clips]
-    sides = {split: hold_out(labels, recordings, split=split, seed=seed)}
+def _both_sides(clips: Sequence[Clip], split: str, seed: int, *, both: bool) -> dict[str, _Parts]:
+    sides = {split: _parts(clips, split, seed)}
     if both:
         other = next(one for one in SPLITS if one != split)
         with suppress(SubterfugeError):  # raised of the chosen split; of the other, the report has none
-            sides[other] = hold_out(labels, recordings, split=other, seed=seed)
+            sides[other] = _parts(clips, other, seed)
     return sides
 
 
@@ -317,27 +347,42 @@ def _told(
     report: Progress | None,
     epoch: Callable[[Epoch], None] | None,
 ) -> Callable[[Epoch], None]:
+    what = "epochs" if sides == 1 else f"epochs ({which} split)"
+    if report is not None:
+        report(what, 0, epochs)
+
     def tell(one: Epoch) -> None:
         if report is not None:
-            report("epochs" if sides == 1 else f"epochs ({which} split)", one.number, epochs)
+            report(what, one.number, epochs)
         if epoch is not None:
             epoch(one)
 
     return tell
 
 
-def _fingerprint(clips: Sequence[Clip]) -> str:
+def _fingerprint(heard: Spectrograms) -> str:
+    """What other clips would hardly share, and the same clips heard on another machine do."""
     import hashlib
 
-    told = "\n".join(f"{clip.label} {clip.recording} {clip.path.name}" for clip in clips)
-    return hashlib.sha256(told.encode()).hexdigest()
+    told = [f"{clip.label} {clip.recording} {clip.path.name}" for clip in heard.clips]
+    told.append(f"{float(heard.values.mean(dtype=torch.float32)):.2f}")
+    return f"{len(heard.clips)} ({hashlib.sha256(chr(10).join(told).encode()).hexdigest()[:8]})"
 
 
-def _clear(checkpoints: Path) -> None:
+def _empty(folder: Path) -> None:
     with suppress(OSError):
-        for path in checkpoints.iterdir():
+        for path in folder.iterdir():
             path.unlink()
-        checkpoints.rmdir()
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _check(*, epochs: int, split: str, seed: int, widths: Sequence[int], device: str) -> None:
@@ -350,16 +395,15 @@ def _check(*, epochs: int, split: str, seed: int, widths: Sequence[int], device:
     if not widths or min(widths) < 1:
         raise SubterfugeError(f"widths: got {list(widths)}, expected whole numbers from 1 up")
     try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "torch refused it"
-        raise SubterfugeError(f"device: got {device!r}, expected one that works here ({reason})") from error
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        some = "cpu or cuda" if torch.cuda.is_available() else "cpu (torch finds no other here)"
+        raise SubterfugeError(f"device: got {device!r}, expected {some}") from error
 
 
 def _sentence(told: TrainingReport, on: int) -> str:
-    network = Network(told.parameters["widths"], len(told.labels))
     return (
-        f"Convolutional network ({sum(one.numel() for one in network.parameters()):,} weights, best of "
+        f"Convolutional network ({told.parameters['weights']:,} weights, best of "
         f"{len(told.epochs)} epochs) on log-mel spectrograms of {on} of the {told.clips} clips of "
         f"{told.corpus} (the training part of a {told.split} split), seed {told.seed}."
     )

@@ -9,7 +9,7 @@ from typing import Any
 from subterfuge.corpora.corpus import Corpus, Skipped
 from subterfuge.errors import SubterfugeError
 from subterfuge.training.models import find_model
-from subterfuge.training.report import TrainingReport
+from subterfuge.training.report import Epoch, TrainingReport
 from subterfuge.training.workers import Progress, available_cores
 
 CNN = "cnn"
@@ -24,12 +24,14 @@ def train_on(
     split: str = "grouped",
     workers: int = 0,
     seed: int | None = None,
+    name: str | None = None,
     force: bool = False,
     command: str = "",
     only_features: Mapping[str, Any] | None = None,
     only_network: Mapping[str, Any] | None = None,
     report: Progress | None = None,
     skip: Callable[[Skipped], None] | None = None,
+    epoch: Callable[[Epoch], None] | None = None,
 ) -> TrainingReport:
     """Open a corpus and train on it, by :func:`subterfuge.training.train.train` or ``train_cnn``.
 
@@ -37,7 +39,7 @@ def train_on(
     ----------
     path : str or Path
         Of the corpus.
-    model, out, labels, split, force
+    model, out, labels, split, name, force
         As for ``train``.
     seed : int, optional
         By default the model's own.
@@ -46,10 +48,12 @@ def train_on(
     command : str
         What was typed, for the report.
     only_features, only_network : dict
-        Options by name, as ``train`` and ``train_cnn`` know them; None means that it was not given. Those of
-        the other kind of model are refused.
+        Options by name, as ``train`` and ``train_cnn`` know them (of ``both`` the opposite, ``one_split``);
+        None means that it was not given. Those of the other kind of model are refused.
     report, skip : callable, optional
         As for ``train``; ``skip`` is also given what the corpus skipped.
+    epoch : callable, optional
+        As for ``train_cnn``.
 
     Raises
     ------
@@ -74,15 +78,17 @@ def train_on(
         if skip is not None:
             skip(skipped)
     options |= {"labels": labels, "out": Path(out), "split": split, "report": report}
-    options |= {"workers": workers or available_cores()} | ({"force": True} if force else {})
+    options |= {"workers": workers or available_cores(), "command": command, "skip": skip}
+    options |= _given({"name": name}) | ({"force": True} if force else {})
     if model == CNN:
         from subterfuge.training.cnn import train_cnn
 
-        told: TrainingReport = train_cnn(corpus, **options)
+        one_split = options.pop("one_split", False)
+        told: TrainingReport = train_cnn(corpus, both=not one_split, epoch=epoch, **options)
         return told
     from subterfuge.training.train import train
 
-    return train(corpus, model=model, command=command, skip=skip, **options)
+    return train(corpus, model=model, **options)
 
 
 def _given(options: Mapping[str, Any] | None) -> dict[str, Any]:
