@@ -119,10 +119,10 @@ def _one(
         return "holds NaN or infinite samples"
     if not bool(y.any()):
         return "is silent"
-    options = {**front_end, "floor_db": FLOOR_DB}
-    values = logmel(loudest(y, length)[None], sr=sample_rate, **options)[0]
-    if not bool(values.isfinite().all()):
+    part = loudest(y, length)
+    if not bool(part.square().mean().isfinite()):
         return "is too loud for its energy to be a number"
+    values = logmel(part[None], sr=sample_rate, **{**front_end, "floor_db": FLOOR_DB})[0]
     half: NDArray[np.float16] = values.numpy().astype(np.float16)
     return half
 
