@@ -1,4 +1,4 @@
-"""The clips and the victim that ship with the package, for a first look without any download."""
+"""The clips and the victims that ship with the package, for a first look without any download."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from subterfuge.corpora.corpus import Clip
+from subterfuge.errors import SubterfugeError
+
+VICTIMS = ("orchestra-svc", "orchestra-cnn")
 
 
 def root() -> Path:
@@ -16,7 +19,7 @@ def root() -> Path:
 def clips() -> tuple[Clip, ...]:
     """The embedded clips, in the order of their names: ``<label>-<n>.flac``, 3 s, 44.1 kHz, 16 bit.
 
-    Two a label, some stereo and most mono. The embedded victim was trained on none of them and hears
+    Two a label, some stereo and most mono. The embedded victims were trained on none of them and hear
     each as its label.
 
     Examples
@@ -28,6 +31,19 @@ def clips() -> tuple[Clip, ...]:
     return tuple(Clip(path, path.stem.partition("-")[0], path.stem) for path in paths)
 
 
-def victim_folder() -> Path:
-    """The folder of the embedded victim, ``orchestra-svc``."""
-    return root() / "victims" / "orchestra-svc"
+def victim_folder(name: str = VICTIMS[0]) -> Path:
+    """The folder of an embedded victim: ``orchestra-svc`` or ``orchestra-cnn``.
+
+    Raises
+    ------
+    SubterfugeError
+        If there is none of that name.
+
+    Examples
+    --------
+    >>> victim_folder("orchestra-cnn").name
+    'orchestra-cnn'
+    """
+    if name not in VICTIMS:
+        raise SubterfugeError(f"victim: got {name!r}, expected {' or '.join(VICTIMS)}")
+    return root() / "victims" / name

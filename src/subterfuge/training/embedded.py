@@ -1,11 +1,15 @@
-"""The recipe of the embedded victim and clips: ``python -m subterfuge.training.embedded``.
+"""The recipe of the embedded victims and clips: ``python -m subterfuge.training.embedded``.
 
-Needs the extra ``orchestra`` and at least one of the soundfonts that
-:data:`subterfuge.corpora.orchestra.SOUNDFONTS` names (Debian: ``apt-get install fluid-soundfont-gm
-musescore-general-soundfont-lossless``). It renders the orchestra into a temporary folder, takes the
-features, tunes and fits the SVC, measures it, and writes ``victims/orchestra-svc/`` and ``clips/``
-under ``--out``. From the same soundfonts and seed it makes the same again. With ``--recordings``, a
-folder of class folders, the victim's accuracy on these is measured and noted; nothing is fitted on them.
+Needs the extra ``orchestra`` and the soundfonts that
+:data:`subterfuge.corpora.soundfonts.SOUNDFONTS` names (Debian: ``apt-get install fluid-soundfont-gm
+musescore-general-soundfont-lossless``), or with ``--corpus`` an orchestra that is rendered already. It
+tunes and fits ``orchestra-svc``, teaches ``orchestra-cnn``, measures both, and writes ``victims/`` and
+``clips/`` under ``--out``. Training reports and their pages stay in ``--work``, where a second run finds
+what the first has finished. From the same soundfonts, seed and versions it makes the same again. On
+``--recordings``, a folder of class folders, the victims are measured; nothing is fitted on them.
+
+    python -m subterfuge.training.embedded --work out/embedded --clips 300 --workers 2 \\
+        --held-out --recordings ../shared/recordings
 """
 
 from __future__ import annotations
@@ -13,188 +17,182 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from subterfuge.corpora import embedded, folder, orchestra
-from subterfuge.corpora.corpus import Clip
+from subterfuge.corpora.corpus import Corpus
+from subterfuge.corpora.manifest import Manifest, number_of, read_manifest
+from subterfuge.corpora.soundfonts import SOUNDFONTS
 from subterfuge.errors import SubterfugeError
+from subterfuge.files import make_folder
 from subterfuge.labels import FULL_NAMES
-from subterfuge.training.extract import librosa25_of
-from subterfuge.training.fit import Fit, fit_svc
-from subterfuge.victims.store import VictimInfo, file_sha256, save_victim, victim_info
+from subterfuge.training.cnn import EPOCHS
+from subterfuge.training.exhibits import SURE
+from subterfuge.training.recipe import STAGES, TUNE, Progress, Recipe, Tell, make, told_in_words
 
-NAME = "orchestra-svc"
-CLIPS_PER_LABEL = 2
-PEAK_DB = -2.0
-SURE = 0.7  # probability from which a clip counts as heard surely
+CLIPS = 300
 
 
-def make(
-    out: Path,
+def orchestra_in(
+    path: Path | None,
     *,
-    clips: int = 100,
-    seed: int = 0,
+    work: Path,
+    clips: int | None,
+    seed: int | None,
     soundfonts: Sequence[Path] | None = None,
     labels: Sequence[str] = tuple(FULL_NAMES),
-    recordings: Path | None = None,
     workers: int = 1,
-) -> VictimInfo:
-    """Render, fit, measure and write the embedded victim and its clips.
-
-    Parameters
-    ----------
-    out : Path
-        Folder to write ``victims/orchestra-svc`` and ``clips`` into; what is there is replaced.
-    clips : int
-        Clips a label to render; at least 40, or there are too few recordings to split and tune on.
-    seed, soundfonts, labels, workers
-        As for :func:`subterfuge.corpora.orchestra.build`.
-    recordings : Path, optional
-        Real recordings, a folder a class, to measure on.
+    tell: Tell = lambda _: None,
+) -> tuple[Corpus, Manifest]:
+    """An orchestra that is there already, or the first clips of it; or one rendered into the work folder.
 
     Raises
     ------
     SubterfugeError
-        If something is missing, or a label has too few held-out clips that are heard rightly.
+        If there is none, it has fewer clips than wanted, or there are too few to split and tune on.
     """
-    if clips < 40:
+    if clips is not None and clips < 40:
         raise SubterfugeError(f"clips: got {clips}, expected at least 40 a label to split and tune on")
-    fonts = tuple(orchestra.installed_soundfonts() if soundfonts is None else soundfonts)
-    with tempfile.TemporaryDirectory() as scratch:
-        corpus = orchestra.build(
-            Path(scratch), clips=clips, soundfonts=fonts, labels=labels, seed=seed, workers=workers
-        )
-        features = librosa25_of([clip.path for clip in corpus.clips], workers=workers)
-        fit = fit_svc(
-            features,
-            [clip.label for clip in corpus.clips],
-            [clip.recording for clip in corpus.clips],
-            seed=seed,
+    if path is None:
+        path = work / "orchestra"
+        tell(f"rendering {clips or CLIPS} clips a class into {path}")
+        progress = Progress(tell, "orchestra")
+        orchestra.build(
+            path,
+            clips=clips or CLIPS,
+            soundfonts=soundfonts,
+            labels=labels,
+            seed=seed or 0,
             workers=workers,
+            report=lambda done, total: progress("clips", done, total),
         )
-        _write_clips(out / "clips", fit.model, [corpus.clips[i] for i in fit.test])
-    accuracy = {"orchestra_held_out": fit.held_out, "orchestra_cross_validated": fit.cross_validated}
-    if recordings is not None:
-        accuracy["real_recordings"] = _accuracy(fit.model, recordings, workers)
-    save_victim(
-        fit.model,
-        labels=[str(label) for label in fit.model.classes_],
-        sample_rate=orchestra.SAMPLE_RATE,
-        out=out / "victims" / NAME,
-        trained=(
-            f"StandardScaler and RBF SVC (C={fit.parameters['C']:g}, gamma={fit.parameters['gamma']:g}, "
-            f"tuned by grouped cross-validation) on {len(corpus.clips) - len(fit.test)} three-second phrases "
-            f"of {len(corpus.labels)} instruments, rendered from {len(fonts)} MIT-licensed soundfonts."
-        ),
-        accuracy=accuracy,
-        source={
-            "recipe": f"python -m subterfuge.training.embedded --clips {clips} --seed {seed}",
-            **{f"soundfont {path.name}": file_sha256(path) for path in fonts},
-        },
-        notes=_notes(fit, recordings),
-        force=True,
+    elif soundfonts:
+        raise SubterfugeError("soundfont: got it with a corpus, expected it only where one is to be rendered")
+    manifest = read_manifest(path)
+    if seed is not None and seed != manifest.seed:
+        raise SubterfugeError(f"{path}: was rendered from seed {manifest.seed}, expected {seed}")
+    if clips is not None and clips > manifest.clips:
+        raise SubterfugeError(f"{path}: holds {manifest.clips} clips a class, expected at least {clips}")
+    corpus = replace(folder.read(path), name="the orchestra")
+    if clips is not None and clips < manifest.clips:
+        most = clips // orchestra.CLIPS_PER_RECORDING
+        corpus = replace(corpus, clips=tuple(clip for clip in corpus.clips if number_of(clip) < most))
+    return corpus, manifest
+
+
+def _check_licences(out: Path, manifest: Manifest) -> None:
+    """What ships with the package is of soundfonts that its notice names."""
+    known = {path.name for path in SOUNDFONTS}
+    other = [name for name, _ in manifest.soundfonts if name not in known]
+    if out.resolve() == embedded.root().resolve() and other:
+        raise SubterfugeError(
+            f"{other[0]}: the package's own folder takes only what was rendered from "
+            f"{' and '.join(sorted(known))}, whose licences its notice names; expected another --out"
+        )
+
+
+def _passed(given: Sequence[str]) -> dict[str, dict[str, float]]:
+    """``svc:held_out_soundfonts=0.78`` by model and name."""
+    found: dict[str, dict[str, float]] = {}
+    for one in given:
+        model, colon, rest = one.partition(":")
+        name, equals, value = rest.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not (colon and equals and name and model in ("svc", "cnn") and 0 <= number <= 1):
+            raise SubterfugeError(f"accuracy: got {one!r}, expected one like svc:held_out_soundfonts=0.78")
+        found.setdefault(model, {})[name] = number
+    return found
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m subterfuge.training.embedded",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    return victim_info(out / "victims" / NAME)
-
-
-def _notes(fit: Fit, recordings: Path | None) -> str:
-    notes = (
-        f"orchestra_held_out: {len(fit.test)} rendered clips whose recordings were not trained on. "
-        "orchestra_cross_validated: on the training part, grouped by recording, with the parameters it chose."
+    add = parser.add_argument
+    add("--out", type=Path, default=embedded.root(), help="default: the package's own folder")
+    add("--work", type=Path, help="folder for reports and what a second run may go on from; default: none")
+    add("--corpus", type=Path, help="an orchestra that is rendered already")
+    add("--clips", type=int, help=f"clips a class (default: {CLIPS}, or all of --corpus)")
+    add("--seed", type=int, help="of everything that is drawn (default: 0, or that of --corpus)")
+    add("--soundfont", type=Path, action="append", help="SF2; default: those found installed")
+    add("--recordings", type=Path, help="real recordings to measure on, a folder a class")
+    add(
+        "--held-out",
+        type=Path,
+        nargs="*",
+        metavar="DIR",
+        help="measure on soundfonts not trained on: each of the orchestra's own, and orchestras in folders",
     )
-    if recordings is None:
-        return notes
-    real = folder.read(recordings)
-    return notes + (
-        f" real_recordings: {len(real.clips)} recordings of {len(real.labels)} of the classes, never trained "
-        "on: a victim that has learnt from soundfonts alone is no judge of real players."
-    )
+    add("--accuracy", action="append", default=[], metavar="svc|cnn:NAME=VALUE", help="measured elsewhere")
+    add("--only", choices=STAGES, help="that part alone")
+    add("--tune", type=int, default=TUNE, help=f"settings to try for the SVC (default: {TUNE})")
+    add("--epochs", type=int, default=EPOCHS, help=f"of the network, at most (default: {EPOCHS})")
+    add("--device", default="cpu", help="where the network is taught")
+    add("--sure", type=float, default=SURE, help=f"least probability of a clip (default: {SURE})")
+    add("--workers", type=int, default=1)
+    return parser.parse_args(given)
 
 
-def _accuracy(model: Any, recordings: Path, workers: int) -> float:
-    clips = folder.read(recordings).clips
-    heard = model.predict(librosa25_of([clip.path for clip in clips], workers=workers))
-    return float(np.mean(heard == np.array([clip.label for clip in clips])))
-
-
-def _write_clips(out: Path, model: Any, candidates: Sequence[Clip]) -> None:
-    """Of each label, clips of different recordings heard surely, without long gaps, small (so without hiss).
-
-    They are brought to one level first, which changes how they are heard, and heard again as written.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    for old in out.glob("*.flac"):
-        old.unlink()
-    for column, label in enumerate(model.classes_):
-        ranked = []
-        for clip in (clip for clip in candidates if clip.label == label):
-            trial = out / "trial.flac"
-            _write_clip(trial, clip.path, mono=True)
-            features = librosa25_of([trial])
-            if model.predict(features)[0] == label:
-                unsure = model.predict_proba(features)[0, column] < SURE
-                ranked.append((unsure, _silence(trial) > 0.2, trial.stat().st_size, clip))
-            trial.unlink()
-        taken: list[str] = []
-        for *_, clip in sorted(ranked, key=lambda row: row[:3]):
-            if clip.recording not in taken and len(taken) < CLIPS_PER_LABEL:
-                taken.append(clip.recording)
-                path = out / f"{label}-{len(taken)}.flac"
-                _write_clip(path, clip.path, mono=len(taken) > 1 or column % 4 > 0)
-        if len(taken) < CLIPS_PER_LABEL:
-            raise SubterfugeError(f"only {len(taken)} held-out recordings of {label!r} are heard rightly")
-    written = sorted(out.glob("*.flac"))
-    for path, heard in zip(written, model.predict(librosa25_of(written)), strict=True):
-        if not path.name.startswith(f"{heard}-"):
-            raise SubterfugeError(f"{path.name} is heard as {heard!r}: choose another seed")
-
-
-def _write_clip(path: Path, source: Path, *, mono: bool) -> None:
-    import soundfile
-
-    y, sr = soundfile.read(source, dtype="float64", always_2d=True)
-    if mono:
-        y = y.mean(axis=1, keepdims=True)
-    y *= 10 ** (PEAK_DB / 20) / np.abs(y).max()
-    soundfile.write(path, y, sr, subtype="PCM_16")
-
-
-def _silence(path: Path) -> float:
-    """Fraction of a file's 10 ms frames that lie under -50 dBFS RMS."""
-    import soundfile
-
-    y, sr = soundfile.read(path)
-    frames = y[: len(y) // (sr // 100) * (sr // 100)].reshape(-1, sr // 100)
-    return float(np.mean(np.mean(np.square(frames), axis=1) < 1e-5))
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(given: Sequence[str] | None = None) -> int:
     """Run the recipe from the command line; 2 where something was missing, said in one line."""
-    parser = argparse.ArgumentParser(prog="python -m subterfuge.training.embedded", description=__doc__)
-    parser.add_argument("--out", type=Path, default=embedded.root(), help="default: the package's own folder")
-    parser.add_argument("--clips", type=int, default=100, help="clips a class (default: 100)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--soundfont", type=Path, action="append", help="SF2; default: those found installed")
-    parser.add_argument("--recordings", type=Path, help="real recordings to measure on, a folder a class")
-    given = parser.parse_args(arguments)
+    told = arguments(given)
+    began = time.monotonic()
+
+    def tell(line: str) -> None:
+        seconds = round(time.monotonic() - began)
+        print(f"[{seconds // 60}:{seconds % 60:02d}] {line}", file=sys.stderr, flush=True)
+
     try:
-        info = make(
-            given.out,
-            clips=given.clips,
-            seed=given.seed,
-            soundfonts=given.soundfont,
-            recordings=given.recordings,
-            workers=given.workers,
-        )
+        passed = _passed(told.accuracy)
+        with tempfile.TemporaryDirectory() as scratch:
+            work = make_folder(told.work or Path(scratch))
+            corpus, manifest = orchestra_in(
+                told.corpus,
+                work=work,
+                clips=told.clips,
+                seed=told.seed,
+                soundfonts=told.soundfont,
+                workers=told.workers,
+                tell=tell,
+            )
+            _check_licences(told.out, manifest)
+            recipe = Recipe(
+                corpus=corpus,
+                manifest=manifest,
+                work=work,
+                seed=manifest.seed,
+                tune=told.tune,
+                epochs=told.epochs,
+                workers=told.workers,
+                device=told.device,
+                tell=tell,
+            )
+            made = make(
+                told.out,
+                recipe,
+                only=told.only,
+                held_out=told.held_out,
+                recordings=told.recordings,
+                passed=passed,
+                sure=told.sure,
+            )
     except SubterfugeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(info.trained, *(f"{name}: {value:.1%}" for name, value in info.accuracy.items()), sep="\n")
+    except KeyboardInterrupt:
+        print("interrupted: the same command with the same --work goes on from here", file=sys.stderr)
+        return 130
+    for info in made:
+        print(f"{info.name}: {info.trained}", f"  {told_in_words(info.accuracy)}", sep="\n")
     return 0
 
 
