@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine's header, markdown tables, the seed's clips and pairs, workers."""
+"""What the benchmarks share: the page's header and tables, the seed's clips and pairs, work that is kept."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ import json
 import os
 import platform
 import re
+import sys
 import tempfile
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from subterfuge.training.measures import Estimate
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs" / "benchmarks"
@@ -96,6 +102,25 @@ def db(value: float | None) -> str:
     if value is None or value == float("-inf"):
         return "−∞"
     return f"{value:.1f}".replace("-", "−")
+
+
+def share(value: float | None) -> str:
+    """A share in percent for a table."""
+    return "" if value is None or value != value else f"{value:.1%}"
+
+
+def estimate(one: Estimate | None) -> str:
+    """A share with its 95 % interval, where it has one."""
+    if one is None:
+        return ""
+    interval = "" if one.low != one.low else f" [{100 * one.low:.1f}, {100 * one.high:.1f}]"
+    return share(one.value) + interval
+
+
+def quantile_with_failures(values: Sequence[float], q: float) -> float:
+    """The value that a share ``q`` of all lies at or under, one of them; a failure is minus infinity."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, int(np.ceil(q * len(ordered))) - 1))]
 
 
 def median_with_failures(values: Sequence[float]) -> float:
@@ -222,3 +247,71 @@ def write_json(path: Path, data: object) -> None:
     with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as part:
         json.dump(data, part, indent=1)
     Path(part.name).replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """What :func:`write_json` wrote, or None where there is nothing."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def append_line(path: Path, data: object) -> None:
+    """Add one line of JSON to a file, all of it on the disk before this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(data) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_lines(path: Path) -> list[Any]:
+    """The lines of JSON in a file, but for one that was cut short; none where there is no file."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+class Clock:
+    """Says lines with the minutes and seconds since it was made."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since it was made."""
+        return time.monotonic() - self.began
+
+    def say(self, line: str) -> None:
+        """Print a line on standard error, at once."""
+        seconds = round(self.seconds)
+        print(f"[{seconds // 60}:{seconds % 60:02d}] {line}", file=sys.stderr, flush=True)
+
+
+def carry_out(
+    jobs: Sequence[Any],
+    do: Callable[[Any], Any],
+    *,
+    workers_: int,
+    done: Callable[[int, Any, Any], None],
+) -> None:
+    """Do jobs in fresh processes of one thread each; ``done`` is told number, job and result of each.
+
+    Ctrl-C ends the run; what ``done`` was told is kept by it.
+    """
+    if not jobs:
+        return
+    with workers(min(workers_, len(jobs))) as pool:
+        futures = {pool.submit(do, job): job for job in jobs}
+        try:
+            for number, future in enumerate(as_completed(futures), 1):
+                done(number, futures[future], future.result())
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise SystemExit("stopped: what is finished is kept, run again to go on") from None
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

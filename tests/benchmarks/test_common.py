@@ -9,7 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import Pair, median_with_failures, pairs, snr_db, table, write_json
+from common import (
+    Pair,
+    append_line,
+    carry_out,
+    estimate,
+    median_with_failures,
+    pairs,
+    quantile_with_failures,
+    read_json,
+    read_lines,
+    share,
+    snr_db,
+    table,
+    write_json,
+)
+from subterfuge.training.measures import Estimate
 
 INF = math.inf
 
@@ -74,3 +89,33 @@ def test_json_is_written_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> N
     write_json(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 2}
     assert [p.name for p in path.parent.iterdir()] == ["one.json"]
+
+
+def test_quantiles_are_pairs_own_and_failures_are_least() -> None:
+    values = [4.0, -INF, 2.0, 3.0]
+    assert [quantile_with_failures(values, q) for q in (0.0, 0.25, 0.26, 0.5, 0.75, 1.0)] == [
+        *(-INF, -INF),
+        *(2.0, 2.0, 3.0, 4.0),
+    ]
+
+
+def test_lines_survive_a_cut_through_the_last(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "lines.jsonl"
+    assert read_lines(path) == [] and read_json(path) is None
+    for number in range(3):
+        append_line(path, {"n": number})
+    path.write_text(path.read_text()[:-4])
+    assert read_lines(path) == [{"n": 0}, {"n": 1}]
+
+
+def test_estimates_in_percent_with_their_interval_if_there_is_one() -> None:
+    assert estimate(Estimate(0.5, 0.4211, 0.6)) == "50.0% [42.1, 60.0]"
+    assert estimate(Estimate(0.5, math.nan, math.nan)) == "50.0%"
+    assert estimate(None) == share(None) == share(math.nan) == ""
+
+
+def test_jobs_are_done_each_once_and_told(tmp_path: Path) -> None:
+    told: list[tuple[int, int, float]] = []
+    carry_out([9, 16, 25], math.sqrt, workers_=2, done=lambda *one: told.append(one))
+    assert [number for number, _, _ in told] == [1, 2, 3]
+    assert {job: result for _, job, result in told} == {9: 3.0, 16: 4.0, 25: 5.0}
