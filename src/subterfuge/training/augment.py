@@ -37,12 +37,31 @@ class Augmentation:
 
 
 def draw(batch: int, bands: int, frames: int, *, generator: torch.Generator) -> Augmentation:
-    """Draw an augmentation for each clip of a batch.
+    """Draw an augmentation for each clip of a batch; :func:`apply` does what was drawn.
 
     The colouring is a random curve through 8 points (up to about 8 dB), a slope (up to 12 dB from end to
     end) and, for half of the clips, an upper and a lower limit: no two recordings share their microphone and
     room (Nam et al. 2022 colour bands likewise). The blots are those of SpecAugment (Park et al. 2019): some
     bands and a stretch of time.
+
+    Parameters
+    ----------
+    batch, bands, frames : int
+        Shape of the spectrograms.
+    generator : torch.Generator
+        Where all chance comes from.
+
+    References
+    ----------
+    Park et al., "SpecAugment: a simple data augmentation method for automatic speech recognition",
+    Interspeech 2019.
+    Nam, Kim and Park, "FilterAugment: an acoustic environmental data augmentation method", ICASSP 2022.
+
+    Examples
+    --------
+    >>> drawn = draw(2, 24, 10, generator=torch.Generator().manual_seed(0))
+    >>> tuple(apply(torch.zeros(2, 24, 10), drawn).shape)
+    (2, 24, 10)
     """
 
     def uniform(low: float, high: float) -> Tensor:
@@ -75,7 +94,7 @@ def draw(batch: int, bands: int, frames: int, *, generator: torch.Generator) -> 
 
 
 def apply(spectrogram: Tensor, augmentation: Augmentation) -> Tensor:
-    """The spectrograms, shape (batch, bands, frames), changed as was drawn."""
+    """The spectrograms, natural logarithms of shape (batch, bands, frames), changed as was drawn."""
     x = _moved(spectrogram, augmentation.shift, augmentation.stretch)
     x = torch.logaddexp(x + augmentation.colour[..., None], augmentation.noise)
     return torch.where(augmentation.masks, x.mean((1, 2), keepdim=True), x)

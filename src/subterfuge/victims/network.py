@@ -50,6 +50,12 @@ class Network(nn.Module):
         :func:`folded`.
     dropout : float
         Before the last layer, while it is trained.
+
+    References
+    ----------
+    He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016.
+    Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal
+    covariate shift", ICML 2015.
     """
 
     def __init__(
