@@ -36,9 +36,9 @@ WIDTHS = (16, 32, 64, 96)
 EPOCHS = 40
 PATIENCE = 12
 FRONT_END: dict[str, Any] = {
-    "n_fft": 1024,
-    "hop_length": 512,
-    "n_mels": 96,
+    "n_fft": 2048,
+    "hop_length": 1024,
+    "n_mels": 128,
     "fmin": 30.0,
     "fmax": 10000.0,
     "floor_db": -40.0,

@@ -17,6 +17,11 @@ def _convolution(before: int, after: int, size: int, stride: int, *, norm: bool)
     return nn.Sequential(conv, nn.BatchNorm2d(after)) if norm else conv
 
 
+# Of the logarithm of a band's energy in a clip whose RMS is one. Constants, and not each clip's own mean:
+# that falls with the silence around a note, and single notes are then heard wrongly.
+_CENTRE, _SPREAD = 4.0, 3.0
+
+
 class Block(nn.Module):
     """Two convolutions of 3 by 3 and a way past them (He et al. 2016), halving both axes."""
 
@@ -36,9 +41,9 @@ class Block(nn.Module):
 class Network(nn.Module):
     """Log-mel spectrograms in, one logit a class out.
 
-    The spectrogram's own mean is taken away first. A stem of 5 by 5 and one residual block for each further
-    width follow, each halving both axes; then the mean over the bands, the mean and the maximum over time,
-    and one linear layer. Any number of frames will do.
+    The logarithms are first brought near zero and one by constants. A stem of 5 by 5 and one residual block
+    for each further width follow, each halving both axes; then the mean over the bands, the mean and the
+    maximum over time, and one linear layer. Any number of frames will do.
 
     Parameters
     ----------
@@ -70,7 +75,7 @@ class Network(nn.Module):
 
     def forward(self, spectrogram: Tensor) -> Tensor:
         """Shape (batch, bands, frames) to (batch, classes)."""
-        x = (spectrogram - spectrogram.mean((-1, -2), keepdim=True)) / 3
+        x = (spectrogram + _CENTRE) / _SPREAD
         x = functional.relu(self.stem(x[:, None].contiguous(memory_format=torch.channels_last)))
         for block in self.blocks:
             x = block(x)
