@@ -58,9 +58,15 @@ class Instrument:
 
 
 _LINE = ("melody", "melody", "melody", "long", "long", "scale", "broken", "repeated", "staccato", "trill")
-_NOTES = ("single", "single", "single", "single", "tongued", "tongued", "long", "melody", "scale", "staccato")
+_NOTES = (
+    *("single",) * 7,
+    *("long",) * 2,
+    *("slow",) * 3,
+    *("tongued",) * 2,
+    *("melody", "scale", "staccato"),
+)
 _BOWED = (*_LINE, "double")
-_BOWED_ALONE = (*_NOTES, "double", "plucked")
+_BOWED_ALONE = (*_NOTES, "double", "plucked", "plucked", "plucked")
 
 INSTRUMENTS = {
     "cel": Instrument(
@@ -75,10 +81,17 @@ INSTRUMENTS = {
         _BOWED_ALONE,
         "bowed",
     ),
-    "cla": Instrument((Voice(71, 50, 89),), _LINE, _NOTES, "blown"),
+    "cla": Instrument(
+        (Voice(71, 50, 89, 4), Voice(71, 46, 80, 0.7, shift=-5), Voice(71, 55, 91, 0.7, shift=4)),
+        _LINE,
+        _NOTES,
+        "blown",
+    ),
     "flu": Instrument(
         (
-            Voice(73, 60, 96, 6),
+            Voice(73, 60, 96, 5),
+            Voice(73, 60, 91, 0.7, shift=-4),
+            Voice(73, 62, 96, 0.7, shift=4),
             Voice(72, 72, 96, 0.5, shift=-4),
             Voice(74, 67, 91, 0.4),
             Voice(77, 60, 86, 0.3),
@@ -90,7 +103,7 @@ INSTRUMENTS = {
     "gac": Instrument(
         (Voice(24, 40, 76, 3), Voice(25, 40, 76, 3), Voice(25, 40, 74, 0.7, bank=8)),
         ("strum", "strum", "arpeggio", "arpeggio", "picked", "melody", "chords"),
-        ("ring", "ring", "ring", "strum", "chord", "chord", "arpeggio", "picked", "melody"),
+        (*("ring",) * 6, *("chord",) * 5, "strum", "arpeggio", "picked", "melody"),
         "plucked",
     ),
     "gel": Instrument(
@@ -104,7 +117,7 @@ INSTRUMENTS = {
             Voice(30, 45, 81, 0.3, bank=8),
         ),
         ("melody", "melody", "strum", "riff", "riff", "arpeggio", "picked", "repeated", "long"),
-        ("ring", "ring", "chord", "riff", "strum", "melody", "arpeggio", "long"),
+        (*("ring",) * 3, *("chord",) * 2, "riff", "strum", "melody", "arpeggio", "long"),
         "plucked",
     ),
     "org": Instrument(
@@ -135,13 +148,29 @@ INSTRUMENTS = {
         "struck",
     ),
     "sax": Instrument(
-        (Voice(64, 58, 87), Voice(65, 50, 82, 1.7), Voice(66, 45, 76, 1.7), Voice(67, 37, 69)),
+        (
+            Voice(64, 58, 87),
+            Voice(65, 50, 82, 1.7),
+            Voice(66, 45, 76, 1.7),
+            Voice(67, 37, 69),
+            # A size up or down: soprano from alto, alto from tenor, tenor from alto, alto from soprano.
+            Voice(65, 56, 87, 0.5, shift=5),
+            Voice(66, 50, 82, 0.7, shift=5),
+            Voice(65, 45, 76, 0.7, shift=-5),
+            Voice(64, 50, 82, 0.5, shift=-6),
+        ),
         _LINE,
         _NOTES,
         "blown",
     ),
     "tru": Instrument(
-        (Voice(56, 54, 84, 5), Voice(59, 54, 82, 1.5), Voice(57, 48, 72, 0.6, shift=6)),
+        (
+            Voice(56, 54, 84, 5),
+            Voice(56, 52, 80, 0.7, shift=-4),
+            Voice(56, 57, 84, 0.7, shift=4),
+            Voice(59, 54, 82, 1.5),
+            Voice(57, 48, 72, 0.5, shift=6),
+        ),
         _LINE,
         _NOTES,
         "blown",

@@ -69,33 +69,33 @@ def draw_chain(rng: Generator, *, alone: bool) -> Chain:
     def log(low: float, high: float) -> float:
         return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
-    strength = float(rng.uniform(0.1, 2.0))
+    strength = float(rng.uniform(0, 0.8 if alone else 1.4))
     eq = np.cumsum(rng.normal(0, strength, len(_OCTAVES)))
-    slope = float(rng.normal(-1.0, 1.0))
+    slope = float(rng.normal(-0.5, 0.6))
     places = np.arange(len(eq)) - 4.5
     eq = eq - eq.mean() - places * float(np.dot(eq, places) / np.dot(places, places)) * 0.7 + slope * places
     peaks = tuple(
-        (log(120, 8000), float(rng.normal(0, 4)), log(0.08, 0.8)) for _ in range(int(rng.integers(0, 7)))
+        (log(120, 8000), float(rng.normal(0, 3)), log(0.1, 0.8)) for _ in range(int(rng.integers(0, 5)))
     )
     telephone = rng.random() < 0.03
     lowpass = (log(2800, 4200), 4) if telephone else (log(3000, 22000), int(rng.integers(1, 4)))
-    if not telephone and rng.random() < 0.5:
+    if not telephone and rng.random() < 0.6:
         lowpass = (20000.0, 2)
     return Chain(
         room_seconds=log(0.12, 0.9) if alone and rng.random() < 0.6 else log(0.2, 3.0),
-        room_db=float(rng.uniform(-36, -6)) if alone else float(rng.uniform(-26, -3)),
+        room_db=float(rng.uniform(-40, -10)) if alone else float(rng.uniform(-26, -3)),
         room_dark=float(rng.uniform(1.2, 4)),
         early=int(rng.integers(0, 18)),
         eq_db=tuple(np.clip(eq, -14, 14).tolist()),
         peaks=peaks,
-        highpass=(log(250, 400), 3) if telephone else (log(15, 120), int(rng.integers(1, 4))),
+        highpass=(log(250, 400), 3) if telephone else (log(12, 90), int(rng.integers(1, 4))),
         lowpass=lowpass,
         saturation_db=float(rng.uniform(0, 14)) if rng.random() < 0.4 else 0.0,
         noise_db=float(rng.uniform(-100, -72)) if rng.random() < 0.85 else float(rng.uniform(-72, -45)),
-        noise_slope=float(rng.choice((0.0, -3.0, -3.0, -6.0, -6.0, -6.0))),
+        noise_slope=float(rng.choice((-3.0, -6.0, -6.0))),
         hum_db=float(rng.uniform(-80, -45)) if rng.random() < 0.12 else -200.0,
         hum_hz=float(rng.choice((50.0, 60.0))),
-        level_db=float(np.clip(rng.normal(-21, 7 if alone else 5), -45, -8)),
+        level_db=float(np.clip(rng.normal(-19, 6 if alone else 5), -45, -8)),
         width=0.0 if rng.random() < (0.6 if alone else 0.2) else float(rng.uniform(0.1, 1.4)),
         brickwall_hz=float(rng.choice((15000.0, 16000.0, 17500.0, 19000.0)))
         if rng.random() < 0.45
@@ -122,14 +122,12 @@ def loudness(y: Audio) -> float:
     return float(np.sqrt(loud.mean())) if len(loud) else 0.0
 
 
-def record(rng: Generator, y: Audio, chain: Chain, response: Floats, size: int) -> Audio:
+def record(y: Audio, chain: Chain, response: Floats, size: int) -> Audio:
     """Put a mix through a chain, but for its level: width, room and colour, in one multiplication.
 
     Parameters
     ----------
-    rng : Generator
-        Unused where nothing differs from clip to clip.
-    y : array, shape (2, samples)
+    y : array, shape (channels, samples)
     chain : Chain
     response : complex array, shape (2, frequencies)
         By :func:`respond`, for transforms of ``size`` samples.

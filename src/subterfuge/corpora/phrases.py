@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.random import Generator
 
 # Semitones above the tonic.
@@ -112,10 +113,10 @@ def _long(draw: _Draw) -> list[Note]:
 
 def _single(draw: _Draw) -> list[Note]:
     """One note, nearly as long as there is time for, or quite short."""
-    start = float(draw.rng.uniform(0, 0.25)) * draw.seconds
-    length = (draw.seconds - start) * float(draw.rng.uniform(0.5, 1.0))
-    if draw.rng.random() < 0.2:
-        length = float(draw.rng.uniform(0.12, 0.5))
+    start = float(draw.rng.uniform(0, 0.15)) * draw.seconds
+    length = (draw.seconds - start) * draw.one(1.0, 1.0, float(draw.rng.uniform(0.4, 1.0)))
+    if draw.rng.random() < 0.1:
+        length = float(draw.rng.uniform(0.15, 0.6))
     return [
         Note(
             start, max(min(length, draw.seconds - start), _SHORTEST), draw.pitches[draw.place()], draw.touch()
@@ -152,6 +153,22 @@ def _plucked(draw: _Draw) -> list[Note]:
 
 def _scale(draw: _Draw) -> list[Note]:
     return _run(draw, list(range(len(draw.pitches))))
+
+
+def _slow(draw: _Draw) -> list[Note]:
+    """A scale as a beginner or a sample library plays it: even notes of some length, up or down."""
+    step = float(draw.rng.uniform(0.3, 0.9))
+    count = max(1, int(np.ceil(draw.seconds / step)))
+    first = draw.place(max(1, len(draw.pitches) - count))
+    order = [min(first + i, len(draw.pitches) - 1) for i in range(count)]
+    held = float(draw.rng.uniform(0.85, 1.0))
+    if draw.rng.random() < 0.5:
+        order.reverse()
+    return [
+        Note(i * step, min(step * held, draw.seconds - i * step), draw.pitches[place], draw.touch())
+        for i, place in enumerate(order)
+        if draw.seconds - i * step > _SHORTEST
+    ]
 
 
 def _broken(draw: _Draw) -> list[Note]:
@@ -256,7 +273,7 @@ def _block(
     at = 0.0
     size = int(draw.rng.integers(*sizes))
     chord = _stack(draw, size)
-    while at < draw.seconds:
+    while at < draw.seconds - 0.08 or not notes:
         length = min(draw.one(*values) * draw.piece.beat, draw.seconds - at)
         if stroke == 0 or draw.rng.random() < 0.5:
             chord = _stack(draw, size)
@@ -293,7 +310,7 @@ def _ring(draw: _Draw) -> list[Note]:
     """One note, or a few far apart, left to ring."""
     notes: list[Note] = []
     at = float(draw.rng.uniform(0, 0.12)) * draw.seconds
-    often = draw.one(0.4, 0.9, 4, 4, 4)
+    often = draw.one(0.9, 4, 4, 4, 4)
     while at < draw.seconds - 0.1:
         notes.append(Note(at, draw.seconds - at, draw.pitches[draw.place()], draw.touch()))
         at += often * float(draw.rng.uniform(0.8, 1.2))
@@ -399,6 +416,7 @@ WAYS: dict[str, Callable[[_Draw], list[Note]]] = {
     "staccato": _staccato,
     "plucked": _plucked,
     "scale": _scale,
+    "slow": _slow,
     "broken": _broken,
     "repeated": _repeated,
     "trill": _trill,

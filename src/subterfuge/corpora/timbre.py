@@ -131,12 +131,13 @@ def _band(x: Any, low: float, high: float, rate: int) -> Floats:
 def brighten(rng: Generator, y: Audio, depth_db: float, rate: int) -> Audio:
     """Brightness that comes and goes over a second or so, as a player's dynamics do: a tilt about 1 kHz.
 
-    ``depth_db`` is by how many dB an octave, at most.
+    ``depth_db`` is by how many dB an octave it moves, at most, about a middle that is itself drawn.
     """
     hz = np.fft.rfftfreq(_FRAME, 1 / rate)
     octaves = np.log2(np.clip(hz, 100, 12000) / 1000)
     times = np.arange(0, y.shape[1] / rate + 0.6, 0.6)
-    return moving_filter(y, times, rng.uniform(-depth_db, depth_db, len(times))[:, None] * octaves, rate)
+    tilts = float(rng.normal(-0.3, 0.4)) * depth_db + rng.uniform(-depth_db, depth_db, len(times))
+    return moving_filter(y, times, tilts[:, None] * octaves, rate)
 
 
 def moving_filter(y: Audio, times: Floats, gains_db: Floats, rate: int) -> Audio:
