@@ -113,8 +113,8 @@ def estimate(one: Estimate | None) -> str:
     """A share with its 95 % interval, where it has one."""
     if one is None:
         return ""
-    interval = "" if one.low != one.low else f" [{100 * one.low:.1f}, {100 * one.high:.1f}]"
-    return share(one.value) + interval
+    known = one.low == one.low and one.high == one.high
+    return share(one.value) + (f" [{100 * one.low:.1f}, {100 * one.high:.1f}]" if known else "")
 
 
 def quantile_with_failures(values: Sequence[float], q: float) -> float:
