@@ -39,7 +39,7 @@ class Augmentation:
 def draw(batch: int, bands: int, frames: int, *, generator: torch.Generator) -> Augmentation:
     """Draw an augmentation for each clip of a batch; :func:`apply` does what was drawn.
 
-    The colouring is a random curve through 8 points (up to about 3 dB), a slope (up to 10 dB from end to
+    The colouring is a random curve through 8 points (up to about 6 dB), a slope (up to 20 dB from end to
     end) and, for half of the clips, an upper and a lower limit: no two recordings share their microphone and
     room (Nam et al. 2022 colour bands likewise). The blots are those of SpecAugment (Park et al. 2019): some
     bands and a stretch of time.
@@ -69,9 +69,9 @@ def draw(batch: int, bands: int, frames: int, *, generator: torch.Generator) -> 
 
     band = torch.arange(bands, dtype=torch.float32)
     place = torch.linspace(-1, 1, bands)
-    points = torch.randn(batch, 1, 8, generator=generator) * uniform(0, 3.2)[:, None, None]
+    points = torch.randn(batch, 1, 8, generator=generator) * uniform(0, 6.4)[:, None, None]
     curve = functional.interpolate(points, bands, mode="linear", align_corners=True)[:, 0]
-    slope = uniform(-5, 5)[:, None] * place
+    slope = uniform(-10, 10)[:, None] * place
     upper = bands * (1 - 0.4 * uniform(0, 1).square())
     lower = bands / 8 * uniform(0, 1).pow(3)
     beyond = 2.6 * (band - upper[:, None]).clamp(min=0) + 1.3 * (lower[:, None] - band).clamp(min=0)
