@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import hashlib
 import os
 import sys
 import time
@@ -251,24 +250,16 @@ def _by_features(victim: Any, corpus: Any, work: str) -> dict[str, Any]:
     }
 
 
-@functools.cache
-def fingerprint(path: str) -> str:
-    """What tells a folder's content from another: names and sizes of its files."""
-    inner = sorted(one for one in Path(path).rglob("*") if one.is_file())
-    told = "\n".join(f"{one.relative_to(path)} {one.stat().st_size}" for one in inner)
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
-
-
 def settings_of(job: Training | Hearing) -> dict[str, Any]:
     """All that a result hangs on, so that one of other settings is never taken for it."""
     told = {key: value for key, value in asdict(job).items() if key not in ("work", "device")}
     if isinstance(job, Training):
         del told["epochs" if job.model != "cnn" else "tune"]
-        return told | {"content": fingerprint(job.part.folder)}
+        return told | {"content": common.fingerprint(job.part.folder)}
     from subterfuge.victims.store import victim_info
 
     content = job.recordings if job.part is None else job.part.folder
-    return told | {"victim": victim_info(Path(job.victim)).sha256, "content": fingerprint(content)}
+    return told | {"victim": victim_info(Path(job.victim)).sha256, "content": common.fingerprint(content)}
 
 
 # ---------------------------------------------------------------- what is to be done

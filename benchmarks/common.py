@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import functools
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -247,6 +249,14 @@ def write_json(path: Path, data: object) -> None:
     with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as part:
         json.dump(data, part, indent=1)
     Path(part.name).replace(path)
+
+
+@functools.cache
+def fingerprint(folder: str) -> str:
+    """What tells a folder's content from another's: names and sizes of its files."""
+    inner = sorted(one for one in Path(folder).rglob("*") if one.is_file())
+    told = "\n".join(f"{one.relative_to(folder)} {one.stat().st_size}" for one in inner)
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 def read_json(path: Path) -> Any:
