@@ -117,22 +117,22 @@ def test_ctrl_c_keeps_whole_clips_and_the_next_run_goes_on(font, tmp_path, worke
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(out), str(font)], stderr=subprocess.PIPE, start_new_session=True
     )
-    for _ in range(1200):
+    for _ in range(4000):
         if len(list(out.glob("*/*.flac"))) >= 5:
             break
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode != 0 and said.count(b"Traceback") <= 1
     kept = list(out.glob("*/*"))
     assert 5 <= len(kept) < 300
     for path in kept:
         assert path.suffix == ".flac" and soundfile.info(path).frames == 132300
-    first = min(path.name for path in kept)
-    orchestra.build(out, clips=12, labels=("flu", "tru"), soundfonts=[font])
-    fresh = orchestra.build(tmp_path / "fresh", clips=12, labels=("flu", "tru"), soundfonts=[font])
+    begun = kept[0].parent.name
+    orchestra.build(out, clips=14, labels=(begun,), soundfonts=[font])
+    fresh = orchestra.build(tmp_path / "fresh", clips=14, labels=(begun,), soundfonts=[font])
     for clip in fresh.clips:
-        assert (out / clip.label / clip.path.name).read_bytes() == clip.path.read_bytes(), first
+        assert (out / clip.label / clip.path.name).read_bytes() == clip.path.read_bytes()
 
 
 def test_two_soundfonts_take_turns(font, tmp_path):

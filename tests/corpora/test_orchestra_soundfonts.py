@@ -53,7 +53,7 @@ def test_an_excerpt_of_several_presets_holds_each(tiny):
 @pytest.mark.parametrize("font", installed_soundfonts(), ids=lambda path: path.stem)
 def test_an_excerpt_of_an_installed_soundfont_sounds_the_same(font):
     read = read_soundfont(font)
-    for preset, pitch in (((0, 0), 61), ((0, 19), 48), ((0, 30), 52), ((128, 0), 38)):
+    for preset, pitch in (((0, 0), 61), ((128, 0), 38)):
         notes = [Note(0.0, 0.6, pitch, 90)]
         part = excerpt(read, {preset: [pitch]})
         assert len(part) < 8e6
