@@ -25,7 +25,7 @@ from closed_form import (
 )
 from torch import Tensor
 
-from small_network import noises, taught
+from small_network import mixtures, taught
 from subterfuge.attacks.outcome import Outcome
 from subterfuge.attacks.registry import ATTACKS, get_attack
 from subterfuge.attacks.search import Watch
@@ -192,7 +192,7 @@ def of_kind(kind: str, rows: int, dtype: torch.dtype) -> tuple[TorchVictim, Tens
     if kind == "linear":
         return linear(4, SAMPLES), clips(rows, SAMPLES, dtype=dtype)
     network = copy.deepcopy(taught())
-    return (network.double() if dtype == torch.float64 else network), noises(rows, seed=9).to(dtype)
+    return (network.double() if dtype == torch.float64 else network), mixtures(rows).to(dtype)
 
 
 @pytest.mark.parametrize(("kind", "dtype", "steps"), KINDS)
@@ -234,19 +234,26 @@ def test_every_promise_of_the_outcome(
     assert not outcome.interrupted
 
 
+@cache
+def on_the_network(name: str, confidence: float | None) -> Outcome:
+    victim, y = of_kind("network", 3, torch.float32)
+    return named(name)(victim, y, Targeted(victim.scores(y).topk(2).indices[:, 1], confidence), steps=50)
+
+
 @pytest.mark.parametrize("confidence", [None, 0.5])
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ONE_STEP])
-def test_a_network_is_made_to_hear_each_label(name: str, confidence: float | None) -> None:
-    """Each of three noises, one a label, as the next label; where the size is given, at 18 dB but not 50."""
+def test_a_network_is_made_to_hear_another_label(name: str, confidence: float | None) -> None:
+    """As the one that it hears next best; where a size is given, at twice the least known, not at half."""
+    outcome, least = on_the_network(name, confidence), on_the_network("minimal", confidence)
+    assert outcome.success.all() and least.success.all()
+    if name not in FIXED:
+        return
     victim, y = of_kind("network", 3, torch.float32)
-    goal = Targeted((victim.predict(y) + 1) % 3, confidence)
-    outcome = named(name)(victim, y, goal, steps=80)
-    assert outcome.success.all()
-    snr = 20 * torch.log10(y.norm(dim=1) / (outcome.audio - y).norm(dim=1))
-    assert (snr > (10 if ATTACKS[name].norm == 2 else 0)).all(), snr
-    if name in FIXED:
-        assert named(name)(victim, y, goal, steps=60, snr_db=18.0).success.all()
-        assert not named(name)(victim, y, goal, steps=20, snr_db=50.0).success.any()
+    goal = Targeted(victim.scores(y).topk(2).indices[:, 1], confidence)
+    # As long as the least in the other norm is, no change of this size can be.
+    below = least.distance / (y.shape[1] ** 0.5 if ATTACKS[name].norm == math.inf else 1)
+    assert named(name)(victim, y, goal, steps=50, eps=2 * outcome.distance).success.all()
+    assert not named(name)(victim, y, goal, steps=20, eps=0.5 * below).success.any()
 
 
 @pytest.mark.parametrize("criterion", [Targeted(1), Targeted(1, confidence=0.5), Untargeted()], ids=str)
@@ -325,7 +332,8 @@ def test_rows_never_influence_each_other(name: str, kind: str) -> None:
         )
         assert alone.success[0] == together.success[i]
         assert alone.queries.forward[0] == together.queries.forward[i]
-        atol = 1e-6 if network else 1e-9  # what is last in a double grows from step to step
+        # Steps of a fixed size, whatever the slope, make much of the last digit of a slope next to nothing.
+        atol = 1e-4 if network else 1e-9
         torch.testing.assert_close(alone.audio[0], together.audio[i], rtol=1e-6, atol=atol)
 
 

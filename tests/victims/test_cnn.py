@@ -161,24 +161,25 @@ def test_weights_cut_short_are_refused_in_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["minimal", "apgd-linf", "deepfool"])
 def test_a_file_of_another_rate_is_attacked_and_verified_from_disk(tmp_path: Path, name: str) -> None:
     """44.1 kHz stereo, heard at 22.05 kHz: mixing down and resampling are part of what is differentiated."""
-    left, right = noises(1, 8820, sr=44100, seed=5)[0], noises(1, 8820, sr=44100, seed=6)[0]
+    first, other = noises(2, 8820, sr=44100, seed=5), noises(2, 8820, sr=44100, seed=6)
+    left, right = (0.75 * y[0] + 0.25 * y[1] for y in (first, other))
     path = tmp_path / "noise.wav"
     soundfile.write(path, torch.stack([left, 0.5 * right], 1).numpy(), 44100, subtype="PCM_16")
     one, before = taught(), path.read_bytes()
     record = attack_file(
-        path, victim=one, criterion=Targeted("tru"), out=tmp_path / "out", attack=name, steps=60
+        path, victim=one, criterion=Targeted("flu"), out=tmp_path / "out", attack=name, steps=60
     )
-    assert record.success and (record.predicted_before, record.predicted_after) == ("cel", "tru")
+    assert record.success and (record.predicted_before, record.predicted_after) == ("cel", "flu")
     told = soundfile.info(record.output)
     assert (told.samplerate, told.channels, told.frames, told.subtype) == (44100, 2, 8820, "PCM_16")
     assert path.read_bytes() == before
     # Judged again from disk, by librosa and the network alone.
     heard, _ = librosa.load(record.output, sr=RATE)
     probabilities = one.probabilities(torch.from_numpy(heard)[None])
-    assert probabilities is not None and LABELS[int(probabilities.argmax())] == "tru"
+    assert probabilities is not None and LABELS[int(probabilities.argmax())] == "flu"
     assert record.probabilities_after == pytest.approx(
         dict(zip(LABELS, probabilities[0].tolist(), strict=True))
     )
     x, y = (soundfile.read(one_file)[0] for one_file in (path, record.output))
     snr = 10 * math.log10((x**2).sum() / ((y - x) ** 2).sum())
-    assert record.snr_db == pytest.approx(snr, abs=0.01) and snr > 20
+    assert record.snr_db == pytest.approx(snr, abs=0.01) and snr > 15
