@@ -33,8 +33,8 @@ from subterfuge.victims.network import folded
 SAMPLE_RATE = 22050
 SECONDS = 3.0
 WIDTHS = (16, 32, 64, 96)
-EPOCHS = 20
-PATIENCE = 8
+EPOCHS = 60
+PATIENCE = 10
 FRONT_END: dict[str, Any] = {
     "n_fft": 2048,
     "hop_length": 1024,
