@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -89,6 +90,12 @@ def write_text(path: Path, text: str) -> Path:
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
     return path
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def strict_json(value: Any) -> str:

@@ -16,8 +16,8 @@ from small_band import RATE, Answer, Command, sound
 
 from subterfuge.corpora import embedded
 from subterfuge.training.report import TrainingReport
-from subterfuge.training.workers import available_cores
 from subterfuge.victims.store import victim_info
+from subterfuge.workers import available_cores
 
 
 @pytest.fixture(autouse=True)

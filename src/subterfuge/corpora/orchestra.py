@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
-import signal
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,8 +42,9 @@ from subterfuge.corpora.playing import (
 from subterfuge.corpora.soundfonts import SOUNDFONTS, Preset, Soundfont, installed_soundfonts, read_soundfont
 from subterfuge.corpora.timbre import Throat, amplify, breath, brighten, draw_throat, sing
 from subterfuge.errors import SubterfugeError
-from subterfuge.files import make_folder, strict_json, why, write_text
+from subterfuge.files import file_sha256, make_folder, strict_json, why, write_text
 from subterfuge.labels import FULL_NAMES, index_of
+from subterfuge.workers import each
 
 __all__ = ["SAMPLE_RATE", "SECONDS", "SOUNDFONTS", "build", "installed_soundfonts"]
 
@@ -150,10 +148,12 @@ def build(
                 for i in range(0, len(mine), _BATCH)
             ]
     done, total = 0, clips * len(named)
-    for finished in _run(jobs, workers):
-        done += finished
-        if report is not None:
-            report(done, total)
+    # After Ctrl-C or an error what is being rendered is finished, and what waits is not begun.
+    with closing(each(_render_batch, jobs, workers=workers)) as results:
+        for _, finished in results:
+            done += finished
+            if report is not None:
+                report(done, total)
     return folder.read(Path(out))
 
 
@@ -180,46 +180,6 @@ class _Batch:
             for number in self.numbers
             for n in range(min(CLIPS_PER_RECORDING, self.clips - number * CLIPS_PER_RECORDING))
         ]
-
-
-def _run(jobs: Sequence[_Batch], workers: int) -> Iterator[int]:
-    """Do the batches, here or in processes, and yield the number of clips of each as it is done."""
-    if workers == 1 or len(jobs) < 2:
-        for job in jobs:
-            yield _render_batch(job)
-        return
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), initializer=_deaf)
-    try:
-        with _without_interrupts():  # the processes begin here
-            futures = [pool.submit(_render_batch, job) for job in jobs]
-        for future in as_completed(futures):
-            yield future.result()
-    except BrokenProcessPool:
-        raise SubterfugeError(
-            "a worker process was ended from outside (too little memory?), expected it to finish; what is "
-            "rendered is kept, so try again with fewer workers"
-        ) from None
-    finally:
-        # After Ctrl-C or an error: what is being rendered is finished, what waits is not begun.
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _deaf() -> None:
-    # Ctrl-C reaches every process of the terminal: only the parent is to act on it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Keep Ctrl-C waiting for the length of the block, and for good from processes that are begun in it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _fonts(paths: Sequence[Path]) -> tuple[Soundfont, ...]:
@@ -249,8 +209,6 @@ def _voices(font: Soundfont, label: str) -> tuple[Voice, ...]:
 
 def _begin(out: Path, fonts: Sequence[Soundfont], labels: Sequence[str], clips: int, seed: int) -> None:
     """Make the folders and the manifest; or make sure that what is there was made in the same way."""
-    from subterfuge.victims.store import file_sha256
-
     make_folder(out)
     settings: dict[str, Any] = {
         "kind": "orchestra",

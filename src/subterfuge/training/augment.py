@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_NAPIERS_A_DECIBEL = math.log(10) / 10  # the spectrograms are natural logarithms of energies
+NAPIERS_A_DECIBEL = math.log(10) / 10  # the spectrograms are natural logarithms of energies
 _SILENT = -18.0  # logarithm of the energy where nothing sounds
 
 
@@ -76,7 +76,7 @@ def draw(batch: int, bands: int, frames: int, *, generator: torch.Generator) -> 
     lower = bands / 8 * uniform(0, 1).pow(3)
     beyond = 2.6 * (band - upper[:, None]).clamp(min=0) + 1.3 * (lower[:, None] - band).clamp(min=0)
     limited = (uniform(0, 1) < 0.5).float()[:, None]
-    colour = (curve + slope - beyond * limited) * _NAPIERS_A_DECIBEL
+    colour = (curve + slope - beyond * limited) * NAPIERS_A_DECIBEL
 
     level = torch.where(uniform(0, 1) < 0.6, uniform(-9.5, -1.5), torch.full((batch,), _SILENT))
     hiss = level[:, None] + uniform(-2.6, 1.4)[:, None] * place

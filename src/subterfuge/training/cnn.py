@@ -16,9 +16,10 @@ from subterfuge import __version__
 from subterfuge.corpora.corpus import Clip, Corpus, Skipped
 from subterfuge.errors import SubterfugeError
 from subterfuge.files import make_folder
+from subterfuge.training.augment import NAPIERS_A_DECIBEL
 from subterfuge.training.cost import Clock, peak_mb
 from subterfuge.training.keep import keep
-from subterfuge.training.learning import NAPIERS_A_DECIBEL, Lessons, Taught, logits_of, teach
+from subterfuge.training.learning import Lessons, Taught, logits_of, teach
 from subterfuge.training.measure import measure
 from subterfuge.training.measures import Measures
 from subterfuge.training.report import Epoch, TrainingReport
@@ -26,9 +27,9 @@ from subterfuge.training.selection import check_usable, chosen
 from subterfuge.training.spectrograms import Spectrograms, spectrograms_of
 from subterfuge.training.splits import SPLITS, hold_out
 from subterfuge.training.train import today
-from subterfuge.training.workers import Progress, check_workers
 from subterfuge.victims.cnn import CnnVictim
 from subterfuge.victims.network import folded
+from subterfuge.workers import Progress, check_workers
 
 SAMPLE_RATE = 22050
 SECONDS = 3.0

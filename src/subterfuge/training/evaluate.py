@@ -21,8 +21,8 @@ from subterfuge.training.protocol import (
     check_threshold,
     measure_excerpts,
 )
-from subterfuge.training.workers import check_workers
 from subterfuge.victims.victim import Victim
+from subterfuge.workers import check_workers
 
 WINDOW_SECONDS = 3.0
 

@@ -18,7 +18,7 @@ from subterfuge.corpora.corpus import Clip, Skipped
 from subterfuge.errors import SubterfugeError
 from subterfuge.files import why
 from subterfuge.training.cache import Cache, default_cache
-from subterfuge.training.workers import Progress, check_workers, each
+from subterfuge.workers import Progress, check_workers, each
 
 # Part of each cache key: to be raised whenever the same file would give other numbers than before.
 CODE = 1

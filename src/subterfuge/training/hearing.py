@@ -17,8 +17,8 @@ from subterfuge.corpora.sift import few_words
 from subterfuge.errors import SubterfugeError
 from subterfuge.training.interruption import heeding_interrupts
 from subterfuge.training.protocol import mean_activation, window_starts
-from subterfuge.training.workers import check_workers, each
 from subterfuge.victims.victim import Victim
+from subterfuge.workers import check_workers, each
 
 BATCH = 8  # windows at a time: more are no faster, and take memory
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from subterfuge.features.summary import NAMES
 from subterfuge.training.measures import Estimate
 from subterfuge.training.report import Components
-from subterfuge.training.workers import Progress
+from subterfuge.workers import Progress
 
 REPEATS = 20
 CLIPS = 300  # to a repeat: drawn anew each time, so that a large corpus costs no more than a small one

@@ -30,8 +30,6 @@ _DROPOUT = 0.3
 _AVERAGE = 300  # steps over which the weights are averaged
 _CLIP = 2.0  # norm of the gradient
 
-NAPIERS_A_DECIBEL = math.log(10) / 10
-
 
 @dataclass(frozen=True, eq=False)
 class Lessons:

@@ -10,7 +10,7 @@ from subterfuge.corpora.corpus import Corpus, Skipped
 from subterfuge.errors import SubterfugeError
 from subterfuge.training.models import find_model
 from subterfuge.training.report import Epoch, TrainingReport
-from subterfuge.training.workers import Progress, available_cores
+from subterfuge.workers import Progress, available_cores
 
 CNN = "cnn"
 

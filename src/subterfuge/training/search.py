@@ -17,7 +17,7 @@ from subterfuge.training.cache import Cache
 from subterfuge.training.models import Model, find_model
 from subterfuge.training.report import Trial
 from subterfuge.training.splits import Side
-from subterfuge.training.workers import Progress, each
+from subterfuge.workers import Progress, each
 
 # Part of each trial's key: to be raised whenever the same setting would score otherwise than before.
 CODE = 1

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from subterfuge.corpora.corpus import Clip, Skipped
 from subterfuge.errors import SubterfugeError
-from subterfuge.training.workers import Progress, each
+from subterfuge.workers import Progress, each
 
 # So far below everything that the floor which the network hears with can be added later.
 FLOOR_DB = -80.0

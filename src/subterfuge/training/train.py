@@ -27,7 +27,7 @@ from subterfuge.training.report import TrainingReport, Trial
 from subterfuge.training.search import search
 from subterfuge.training.selection import check_clips, check_usable, chosen
 from subterfuge.training.splits import FOLDS, SPLITS, Side, fold, hold_out
-from subterfuge.training.workers import Progress, check_workers
+from subterfuge.workers import Progress, check_workers
 
 FINALS = ("train", "all")
 REFITTED = "These are of models fitted without the held-out fifth; this one is fitted on all clips."

@@ -19,7 +19,7 @@ from subterfuge.training.models import find_model
 from subterfuge.training.report import Trial
 from subterfuge.training.search import search
 from subterfuge.training.splits import FOLDS, fold, hold_out
-from subterfuge.training.workers import Progress
+from subterfuge.workers import Progress
 
 
 @dataclass(frozen=True, eq=False)

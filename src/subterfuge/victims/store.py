@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from subterfuge.errors import SubterfugeError
+from subterfuge.files import file_sha256
 from subterfuge.victims.card import CARD, VictimInfo, read_card
 from subterfuge.victims.trust import read_skops
-from subterfuge.victims.writing import check_free, file_sha256, import_victim, save_victim
+from subterfuge.victims.writing import check_free, import_victim, save_victim
 
 if TYPE_CHECKING:
     from subterfuge.victims.cnn import CnnVictim

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from subterfuge.errors import SubterfugeError
-from subterfuge.files import make_folder
+from subterfuge.files import file_sha256, make_folder
 from subterfuge.victims.card import (
     CARD,
     KINDS,
@@ -193,12 +192,6 @@ def check_free(out: str | Path, *, force: bool = False) -> None:
     out = Path(out)
     _check_replaceable(out, force=force)
     make_folder(out.parent)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -118,10 +119,10 @@ def _begin(setup: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
     # kept from a process from its very beginning, this is the next best.)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
-    import torch
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    torch.set_num_threads(1)
+    if "torch" in sys.modules:  # else it will heed the environment, if ever it is loaded
+        sys.modules["torch"].set_num_threads(1)
     # For libraries that a forked process has loaded already: threads of theirs do not outlive the fork, and
     # waiting for them would be for ever.
     threadpool_limits(1)
