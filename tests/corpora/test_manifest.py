@@ -45,7 +45,7 @@ def test_a_folder_without_one_is_no_orchestra(tmp_path):
 
 
 def test_the_soundfont_is_the_one_that_the_orchestra_draws():
-    pytest.importorskip("mido", reason="the extra 'orchestra' is not installed")
+    pytest.importorskip("midirenderer", reason="the extra 'orchestra' is not installed")
     from subterfuge.corpora import orchestra
 
     fonts = orchestra.installed_soundfonts()
