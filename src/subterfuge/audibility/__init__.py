@@ -1,0 +1,1 @@
+"""How well a listener could tell: measures of audibility, and listening tests."""

@@ -1,0 +1,182 @@
+"""Power in bands half a Bark wide, with windows that shorten as the ear's own filters do.
+
+Below 700 Hz a window of 46 ms tells bands of 100 Hz apart; above 2.7 kHz, where they are wide, one of 12 ms
+tells when something happens: one resolution for all would blur the one or the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from subterfuge.audibility.bands import HIGHEST_HZ, bark, half_bands
+from subterfuge.features.frames import by_blocks, positive
+
+# The shortest window, in seconds (512 samples at 44.1 kHz); the others are twice and four times as long.
+SHORTEST = 512 / 44100
+# Critical-band rates where the long window gives way to the middle one, and that to the short one.
+CHANGES = (6.5, 14.5)
+# By how much a peak of the long spectrum rises above what lies two and three bins away if it is a tone
+# (7 dB: ISO/IEC 11172-3, annex D, psychoacoustic model 1).
+_PEAK = 10**0.7
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Windows and the bins that go into each band, for one sample rate.
+
+    Attributes
+    ----------
+    hop : int
+        Samples between frames.
+    sizes : tuple of int
+        Of the long, middle and short window.
+    windows : tuple of Tensor
+        Hann, scaled so that squared bins, added, are a mean square.
+    weights : tuple of Tensor, shape (bins, bands of that window)
+    everywhere : Tensor, shape (bins of the long window, all bands)
+    """
+
+    hop: int
+    sizes: tuple[int, int, int]
+    windows: tuple[Tensor, Tensor, Tensor]
+    weights: tuple[Tensor, Tensor, Tensor]
+    everywhere: Tensor
+
+
+@lru_cache(maxsize=16)
+def layout(sr: float, dtype: torch.dtype, device: torch.device) -> Layout:
+    """See :class:`Layout`."""
+    from scipy.fft import next_fast_len
+
+    positive(sr=sr)
+    short = max(16, 2 * int(next_fast_len(round(sr * SHORTEST / 2))))
+    sizes = (4 * short, 2 * short, short)
+    edges = torch.tensor(half_bands(sr), dtype=torch.float64)
+    # A band belongs to the window that its lower edge falls to.
+    rate = torch.from_numpy(bark(edges[:-1].numpy())) + 1e-9
+    bounds = [0, *(int((rate < change).sum()) for change in CHANGES), len(rate)]
+    windows, weights = [], []
+    for size, first, last in zip(sizes, bounds[:-1], bounds[1:], strict=True):
+        window = torch.hann_window(size, periodic=True, dtype=torch.float64)
+        windows.append((window * (2 / (size * window.square().sum())).sqrt()).to(device, dtype))
+        weights.append(_weights(size, sr, edges[first : last + 1]).to(device, dtype))
+    everywhere = _weights(sizes[0], sr, edges).to(device, dtype)
+    return Layout(short // 2, sizes, tuple(windows), tuple(weights), everywhere)  # type: ignore[arg-type]
+
+
+def _weights(size: int, sr: float, edges: Tensor) -> Tensor:
+    """Share of each bin that lies in each band, shape (bins, bands); a bin is as wide as its spacing."""
+    width = sr / size
+    centre = torch.arange(size // 2 + 1, dtype=torch.float64)[:, None] * width
+    low = torch.maximum(centre - width / 2, edges[:-1])
+    high = torch.minimum(centre + width / 2, edges[1:])
+    share = (high - low).clamp(min=0) / width
+    # All of what lies below the first band's edge is its own; beyond the last is what nobody hears.
+    if edges.numel() and float(edges[0]) == 0:
+        share[0, 0] = 1.0
+    if float(edges[-1]) >= min(sr / 2, HIGHEST_HZ) - 1e-6 and sr / 2 <= HIGHEST_HZ and share.shape[1]:
+        share[-1, -1] = 1.0
+    return share
+
+
+def frame_times(samples: int, sr: float) -> Tensor:
+    """Centres of the frames in seconds, float64, shape (frames,).
+
+    Examples
+    --------
+    >>> frame_times(1000, 44100).round(decimals=4).tolist()
+    [0.0, 0.0058, 0.0116, 0.0174]
+    """
+    hop = layout(sr, torch.float32, torch.device("cpu")).hop
+    return torch.arange(1 + samples // hop, dtype=torch.float64) * hop / sr
+
+
+def half_band_power(y: Tensor, *, sr: float) -> Tensor:
+    """Mean square in each half-Bark band, shape (batch, bands + 1, frames).
+
+    Parameters
+    ----------
+    y : Tensor, shape (batch, samples)
+    sr : float
+
+    Returns
+    -------
+    Tensor
+        A sine of amplitude ``A`` gives ``A**2 / 2``, divided among the bands that its spectral line touches.
+    """
+    plan = layout(sr, y.dtype, y.device)
+    parts = [_regular(_powers(y, plan, i), y, plan, i) for i in range(3) if plan.weights[i].shape[1]]
+    return torch.cat(parts, -2)
+
+
+def half_band_maskers(y: Tensor, *, sr: float) -> tuple[Tensor, Tensor]:
+    """As :func:`half_band_power`, and the share of each band that is tones, in [0, 1], of the same shape.
+
+    A tone is a peak of the long window's spectrum that stands 7 dB above what is two and three bins away
+    (psychoacoustic model 1 of ISO/IEC 11172-3; there, further up, more neighbours are compared).
+    """
+    plan = layout(sr, y.dtype, y.device)
+
+    def with_tones(frames: Tensor) -> Tensor:
+        P = _squared(frames, plan.windows[0])
+        tonal = (P * _tones(P)) @ plan.everywhere
+        share = tonal / (P @ plan.everywhere).clamp(min=torch.finfo(P.dtype).tiny)
+        return torch.cat([P @ plan.weights[0], share], -1).transpose(-1, -2)
+
+    long = by_blocks(
+        y, with_tones, frame_length=plan.sizes[0], hop_length=2 * plan.hop, center=True, pad_mode="constant"
+    )
+    long = _regular(long, y, plan, 0)
+    bands = plan.weights[0].shape[1]
+    parts = [long[..., :bands, :]]
+    parts += [_powers(y, plan, i) for i in (1, 2) if plan.weights[i].shape[1]]
+    return torch.cat(parts, -2), long[..., bands:, :].clamp(max=1.0)
+
+
+def _powers(y: Tensor, plan: Layout, which: int) -> Tensor:
+    """Power in the bands of one window, at its own frames."""
+
+    def of(frames: Tensor) -> Tensor:
+        return (_squared(frames, plan.windows[which]) @ plan.weights[which]).transpose(-1, -2)
+
+    hop = plan.hop * (2 if which == 0 else 1)
+    return by_blocks(y, of, frame_length=plan.sizes[which], hop_length=hop, center=True, pad_mode="constant")
+
+
+def _squared(frames: Tensor, window: Tensor) -> Tensor:
+    X = torch.fft.rfft(frames * window)
+    return X.real.square() + X.imag.square()
+
+
+def _regular(power: Tensor, y: Tensor, plan: Layout, which: int) -> Tensor:
+    """The long window's frames, every other one: in between, the mean of their neighbours."""
+    if which:
+        return power
+    frames = 1 + y.shape[-1] // plan.hop
+    between = (power[..., :-1] + power[..., 1:]) / 2
+    between = torch.cat([between, power[..., -1:]], -1)
+    return torch.stack([power, between], -1).flatten(-2)[..., :frames]
+
+
+@torch.no_grad()
+def _tones(P: Tensor) -> Tensor:
+    """1 at the bins of tones, 0 elsewhere, shape (..., frames, bins)."""
+    reach = 3
+    padded = functional.pad(P, (reach, reach))
+    n = P.shape[-1]
+
+    def at(offset: int) -> Tensor:
+        return padded[..., reach + offset : reach + offset + n]
+
+    far = torch.maximum(torch.maximum(at(-2), at(2)), torch.maximum(at(-3), at(3)))
+    peak = (_PEAK * far <= P) & (at(-1) < P) & (at(1) <= P) & (P > 0)
+    wide = functional.pad(peak.to(P.dtype), (2, 2))
+    out = wide[..., :n].clone()
+    for offset in range(1, 5):
+        torch.maximum(out, wide[..., offset : offset + n], out=out)
+    return out
