@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -19,14 +20,49 @@ BLUE, ORANGE = 265.0, 50.0  # hues of CIE LCh: the page's own two colours
 
 
 def write_site(template: str, folder: Path, *, title: str, command: str, made: str, **content: Any) -> Path:
-    """Render a template and write it as ``folder/index.html``: one file that needs nothing but a browser.
-
-    A policy in the page itself forbids it to load anything from anywhere.
+    """Render a page of measures and write it as ``folder/index.html``.
 
     Raises
     ------
     SubterfugeError
         If the folder cannot be written in.
+    """
+    text = render_site(
+        template,
+        styles=("page.css", "measured.css"),
+        scripts=("common.js", "measured.js"),
+        title=title,
+        command=command,
+        made=made,
+        **content,
+    )
+    return write_text(make_folder(Path(folder)) / "index.html", text)
+
+
+def render_site(
+    template: str,
+    *,
+    styles: Sequence[str],
+    scripts: Sequence[str],
+    title: str,
+    command: str,
+    made: str,
+    **content: Any,
+) -> str:
+    """Render a template as one page that needs nothing but a browser.
+
+    A policy in the page itself forbids it to load anything from anywhere.
+
+    Parameters
+    ----------
+    template : str
+        File name among the templates; it uses ``head`` and ``foot`` of ``measured.html``.
+    styles, scripts : sequence of str
+        File names among the templates, in order; the pages' own shades of cells come last.
+    title, command, made : str
+        The heading; what to type to make the page again; by what it was made.
+    **content
+        For the template.
     """
     import jinja2
 
@@ -37,18 +73,17 @@ def write_site(template: str, folder: Path, *, title: str, command: str, made: s
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    script = _read("common.js") + _read("measured.js")
+    script = "".join(map(_read, scripts))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     page = {
         "title": title,
         "command": command,
         "made": made,
-        "style": Markup(_read("page.css") + _read("measured.css") + heat_style()),
+        "style": Markup("".join(map(_read, styles)) + heat_style()),
         "script": Markup(script),
         "script_hash": digest,
     }
-    text = environment.get_template(template).render(p=page, **content)
-    return write_text(make_folder(Path(folder)) / "index.html", text.lstrip())
+    return environment.get_template(template).render(p=page, **content).lstrip()
 
 
 @cache
