@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,3 +28,33 @@ def browser() -> Iterator[Any]:
         browser = driver.chromium.launch(executable_path=found, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a page from disk with the network off; at the end, nothing was asked for and nothing went wrong.
+
+    What follows the path goes to the browser's context; ``place`` is put after the address (``#part``).
+    """
+    contexts: list[Any] = []
+    requests: list[str] = []
+    trouble: list[str] = []
+
+    def visit_(path: Path, *, place: str = "", **options: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        context.set_offline(True)
+        context.on("request", lambda request: requests.append(request.url))
+        page = context.new_page()
+        page.on("console", lambda m: trouble.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("dialog", lambda dialog: (trouble.append("dialog " + dialog.message), dialog.dismiss()))
+        page.goto(path.as_uri() + place)
+        return page
+
+    yield visit_
+    for context in contexts:
+        context.close()
+    own = [url for url in requests if not url.partition("#")[0].endswith(".html")]
+    assert [url for url in own if not url.startswith("blob:")] == []
+    assert trouble == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,29 +63,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def open_page(browser: Any, folder: Path) -> Iterator[Open]:
-    """Open a page with the network off; at the end, nothing was asked for and nothing went wrong."""
-    contexts: list[Any] = []
-    requests: list[str] = []
-    trouble: list[str] = []
-
-    def open_(name: str = "index.html", **options: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
-        context.set_offline(True)
-        context.on("request", lambda request: requests.append(request.url))
-        page = context.new_page()
-        page.on("console", lambda m: trouble.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("dialog", lambda dialog: (trouble.append("dialog " + dialog.message), dialog.dismiss()))
-        page.goto((folder / name).as_uri())
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert [url for url in requests if not url.endswith(".html") and not url.startswith("blob:")] == []
-    assert trouble == []
+def open_page(visit: Open, folder: Path) -> Open:
+    """Open one of the pages (see ``visit``)."""
+    return lambda name="index.html", **options: visit(folder / name, **options)
 
 
 def state(page: Any, number: int = 1) -> tuple[str, str, float]:
