@@ -169,8 +169,8 @@ def load(
                 size += len(pair.a) + len(pair.b)
         if size > BUDGET_BYTES:
             raise SubterfugeError(
-                f"page: {number} of {len(files)} pairs already take {size / 1e6:.0f} MB, expected at most "
-                f"{BUDGET_BYTES / 1e6:.0f} MB for all: fewer pairs, or shorter excerpts (--seconds)"
+                f"page: {number} of {len(files)} pairs already take {size / 1e6:.1f} MB, expected at most "
+                f"{BUDGET_BYTES / 1e6:g} MB for all: fewer pairs, or shorter excerpts (--seconds)"
             )
         if report is not None:
             report(number, len(files))
