@@ -13,6 +13,7 @@ from types import FrameType
 import torch
 
 from subterfuge.attacks.record import Record
+from subterfuge.audibility.masking import LEVEL
 from subterfuge.audio import output_for, read_audio, same_file
 from subterfuge.criteria import Criterion, Targeted, Untargeted
 from subterfuge.errors import SubterfugeError
@@ -42,6 +43,8 @@ class Run:
     seed: int
     out: Path
     device: str
+    level: float = LEVEL
+    visqol: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ def plan(
     seed: int = 0,
     out: str | Path = "subterfuge-out",
     device: str = "cpu",
+    level: float = LEVEL,
+    visqol: bool = False,
 ) -> Run:
     """Check all that a user can get wrong, before any attack starts; make the output folder last of all.
 
@@ -97,12 +102,19 @@ def plan(
         Folder that results are written to.
     device : str
         Where torch computes: ``cpu``, ``cuda``, ...
+    level : float
+        Playback level that audibility is measured at: dB SPL of a sine of full scale.
+    visqol : bool
+        Whether ViSQOL is among the measures of audibility.
 
     Raises
     ------
     SubterfugeError
         For the first thing that is wrong; nothing has been written then.
     """
+    from subterfuge.audibility.metrics import check_level
+    from subterfuge.audibility.visqol import check_visqol
+
     criterion = _criterion(to, away, confidence)
     _check_attack(attack, access)
     for name, value in (("steps", steps), ("budget", budget)):
@@ -111,6 +123,9 @@ def plan(
     if not 0 <= seed < 2**63:
         raise SubterfugeError(f"seed: got {seed}, expected a whole number from 0 to {2**63 - 1}")
     check_device(device)
+    check_level(level)
+    if visqol:
+        check_visqol()
     paths = expand(files)
     if not paths:
         raise SubterfugeError("files: got none, expected at least one")
@@ -128,6 +143,8 @@ def plan(
         seed=seed,
         out=make_folder(Path(out)),
         device=device,
+        level=level,
+        visqol=visqol,
     )
 
 
@@ -173,6 +190,8 @@ def carry_out(
                     seed=run.seed,
                     out=run.out,
                     device=run.device,
+                    level=run.level,
+                    visqol=run.visqol,
                     report=report,
                 )
             records.append(record)

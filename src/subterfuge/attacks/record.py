@@ -26,7 +26,9 @@ class Record:
     snr_db : float
         Signal-to-noise ratio of the two files as they are on disk, over all channels, in dB.
     audibility : dict
-        Measures of how well a listener could tell.
+        Measures of how well a listener could tell, taken of the file as read back from disk
+        (:meth:`subterfuge.audibility.metrics.Audibility.as_json`, its verdict among them); empty where
+        Ctrl-C left no time for them.
     queries : dict
         ``forward`` and ``backward``: waveforms through the victim.
     seconds : float
@@ -49,7 +51,7 @@ class Record:
     probabilities_before: dict[str, float] | None
     probabilities_after: dict[str, float] | None
     snr_db: float
-    audibility: dict[str, float]
+    audibility: dict[str, Any]
     queries: dict[str, int]
     seconds: float
     seed: int

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,10 @@ from subterfuge.attacks.outcome import Outcome
 from subterfuge.attacks.record import Record
 from subterfuge.attacks.registry import get_attack
 from subterfuge.attacks.search import Watch
+from subterfuge.audibility.masking import LEVEL
+from subterfuge.audibility.metrics import check_level, measure_audibility
+from subterfuge.audibility.snr import snr_db
+from subterfuge.audibility.visqol import check_visqol
 from subterfuge.audio import (
     AudioFile,
     load_plain,
@@ -43,6 +48,8 @@ def attack_file(
     budget: int | None = None,
     seed: int = 0,
     device: str = "cpu",
+    level: float = LEVEL,
+    visqol: bool = False,
     report: Callable[[str], None] | None = None,
 ) -> Record:
     """Change a file so that a victim hears in it what the criterion wants, and prove it from disk.
@@ -69,6 +76,10 @@ def attack_file(
     seed : int
     device : str
         Where the search runs, as torch names it.
+    level : float
+        Playback level that audibility is measured at: dB SPL of a sine of full scale.
+    visqol : bool
+        Whether ViSQOL is among the measures of audibility; it takes longer than the others together.
     report : callable, optional
         Called from time to time with how the search is doing, in a few words.
 
@@ -84,7 +95,10 @@ def attack_file(
     """
     began = time.monotonic()
     source = read_audio(path)
-    get_attack(attack)  # a wrong name is said before anything else is done
+    get_attack(attack)  # a wrong option is said before anything else is done
+    check_level(level)
+    if visqol:
+        check_visqol()
     file = lossless(source)
     notes = [note] if (note := lossless_note(source)) else []
     clean = load_plain(path, victim.sample_rate).to(device)
@@ -94,6 +108,7 @@ def attack_file(
     goal = criterion.bind(victim, clean)
     folder = make_folder(Path(out))
     data, forward, backward = file.data, 2, 0  # the two verdicts, on the clip and on what is written
+    interrupted = False
     if not bool(goal.reached(before)):
         hearer = at_rate(victim, file.sr, gain=max(1.0, float(file.data.abs().max())))
         outcome = _search(hearer, file, criterion, attack, steps, budget, seed, device, report)
@@ -114,6 +129,10 @@ def attack_file(
     tag = "away" if goal.away else victim.labels[int(goal.label[0])]
     written = write_audio(output_for(source, folder, tag), data, file)
     after = victim.verdict(load_plain(written, victim.sample_rate).to(device))
+    # Who has pressed Ctrl-C already is not kept waiting for the slow one.
+    audibility = _audibility(source, written, level, visqol and not interrupted, report)
+    if not audibility:
+        notes.append("interrupted: how audible the change is was not measured")
     record = Record(
         input=str(path),
         output=str(written),
@@ -126,7 +145,7 @@ def attack_file(
         probabilities_before=_probabilities(victim, before),
         probabilities_after=_probabilities(victim, after),
         snr_db=snr_db(file.data, data),
-        audibility={},
+        audibility=audibility,
         queries={"forward": forward, "backward": backward},
         seconds=round(time.monotonic() - began, 3),
         seed=seed,
@@ -137,19 +156,17 @@ def attack_file(
     return record
 
 
-def snr_db(original: Tensor, changed: Tensor) -> float:
-    """Signal-to-noise ratio over all channels in dB; ``inf`` where nothing changed, ``-inf`` for silence.
-
-    Examples
-    --------
-    >>> round(snr_db(torch.ones(2, 4), 1.1 * torch.ones(2, 4)), 3)
-    20.0
-    """
-    signal = float(original.double().square().sum())
-    noise = float((changed.double() - original.double()).square().sum())
-    if noise == 0:
-        return math.inf
-    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+def _audibility(
+    source: AudioFile, written: Path, level: float, visqol: bool, report: Callable[[str], None] | None
+) -> dict[str, Any]:
+    """How audible the change is, of both files as they are on disk; empty if Ctrl-C ended it."""
+    try:
+        if report is not None and visqol:
+            report("asking ViSQOL")
+        changed = read_audio(written).data
+        return measure_audibility(source.data, changed, sr=source.sr, level=level, visqol=visqol).as_json()
+    except KeyboardInterrupt:
+        return {}
 
 
 def _search(

@@ -2,6 +2,14 @@
 
 A threshold stands here only if it has been published. Measures without one are reported, but have no part in
 the verdict: they say how large a change is, not whether it is heard.
+
+References
+----------
+Brandenburg, "Evaluation of quality for audio encoding at low bit rates", AES 82, 1987. ITU-R BS.1387-1,
+"Method for objective measurements of perceived audio quality", 2001. Manocha, Finkelstein, Zhang, Bryan,
+Mysore and Jin, "A differentiable perceptual audio metric learned from just noticeable differences",
+Interspeech 2020. Zimtohrli's correlation report of 2025-06-26 (github.com/google/zimtohrli, CORRELATION.md, revision
+v0.1.10-84-g9f6ee27): for each measure the threshold that is right most often about those listeners.
 """
 
 from __future__ import annotations
@@ -9,11 +17,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-_REPORT = "correlation report of Zimtohrli (2025-06-26)"
-_LISTENERS = (
-    "of the verdicts of listeners in Manocha et al. 2020 (short recordings, changed by noise, reverberation, "
-    "equalisers and codecs); always giving the commoner answer would be right for 52 %"
-)
+_REPORT = "Zimtohrli's correlation report, 2025"
 
 
 @dataclass(frozen=True)
@@ -131,8 +135,9 @@ MEASURES = (
         "dB",
         1,
         threshold=0.0,
-        source="masking threshold, by definition (Brandenburg 1987; ITU-R BS.1387)",
-        about="no rate of hits is published; BS.1387 calls a moment disturbed from 1.5 dB in any band",
+        source="Brandenburg 1987; ITU-R BS.1387",
+        about="0 dB is what is just masked, by definition, and no rate of hits is published; BS.1387 calls a "
+        "moment disturbed from 1.5 dB in any band",
     ),
     Measure(
         "nmr_share",
@@ -148,7 +153,8 @@ MEASURES = (
         4,
         threshold=0.0121,
         source=_REPORT,
-        about=f"right for 74 % {_LISTENERS}",
+        about="right for 74 % of the verdicts of listeners in Manocha et al. 2020 (short recordings, changed "
+        "by noise, reverberation, equalisers and codecs), where the commoner answer alone is right for 52 %",
     ),
     Measure(
         "zimtohrli_mos",
@@ -165,8 +171,8 @@ MEASURES = (
         threshold=4.246,
         high_is_better=True,
         source=_REPORT,
-        about=f"right for 71 % {_LISTENERS}; a clip beside itself gets 4.73, and in ViSQOL's own conformance "
-        "tests AAC at 128 and 256 kbit/s 4.68, at 64 kbit/s 4.35",
+        about="right for 71 % of the verdicts of the same listeners; a clip beside itself gets 4.73, and in "
+        "ViSQOL's own conformance tests AAC at 128 and 256 kbit/s 4.68, at 64 kbit/s 4.35",
     ),
 )
 

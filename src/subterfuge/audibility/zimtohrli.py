@@ -38,7 +38,7 @@ def zimtohrli_distance(original: Tensor, changed: Tensor, *, sr: int) -> float:
     Raises
     ------
     Unmeasured
-        If the clip is shorter than 0.25 s.
+        If the clip is shorter than 0.25 s, or the package zimtohrli is missing.
 
     References
     ----------
@@ -51,8 +51,10 @@ def zimtohrli_distance(original: Tensor, changed: Tensor, *, sr: int) -> float:
     >>> zimtohrli_distance(y, y, sr=48000)
     0.0
     """
-    from zimtohrli import Pyohrli
-
+    try:
+        from zimtohrli import Pyohrli
+    except ImportError:
+        raise Unmeasured("the package zimtohrli is not installed") from None
     if original.shape[1] < SHORTEST * sr:
         raise Unmeasured(f"the clip is shorter than {SHORTEST} s")
     ear = Pyohrli()

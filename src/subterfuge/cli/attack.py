@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from subterfuge.cli.options import VICTIM, Device, Files, Json, Seed, VictimName
+from subterfuge.cli.options import LEVEL, VICTIM, Device, Files, Json, Level, Seed, VictimName, Visqol
 
 
 def attack(
@@ -36,6 +36,8 @@ def attack(
     ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
+    level: Level = LEVEL,
+    visqol: Visqol = False,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")] = Path(
         "subterfuge-out"
     ),
@@ -76,6 +78,8 @@ def attack(
         seed=seed,
         out=out,
         device=device,
+        level=level,
+        visqol=visqol,
     )
     results = carry_out(
         run,

@@ -41,6 +41,8 @@ def prediction(seen: Prediction) -> None:
 def result(record: Record) -> None:
     """One file's attack in one line, and what else must be known of it in lines under that."""
     print(sentence(record))
+    if record.audibility.get("verdict"):
+        print(f"  audibility: {record.audibility['verdict']}")
     for note in record.notes:
         print(f"  {note}")
 
