@@ -8,8 +8,8 @@ References
 Brandenburg, "Evaluation of quality for audio encoding at low bit rates", AES 82, 1987. ITU-R BS.1387-1,
 "Method for objective measurements of perceived audio quality", 2001. Manocha, Finkelstein, Zhang, Bryan,
 Mysore and Jin, "A differentiable perceptual audio metric learned from just noticeable differences",
-Interspeech 2020. Zimtohrli's correlation report of 2025-06-26 (github.com/google/zimtohrli, CORRELATION.md, revision
-v0.1.10-84-g9f6ee27): for each measure the threshold that is right most often about those listeners.
+Interspeech 2020. Zimtohrli's correlation report of 2025-06-26 (github.com/google/zimtohrli, CORRELATION.md,
+revision v0.1.10-84-g9f6ee27): for each measure the threshold that is right most often about those listeners.
 """
 
 from __future__ import annotations
