@@ -29,9 +29,8 @@ from subterfuge.corpora.soundfonts import SOUNDFONTS
 from subterfuge.errors import SubterfugeError
 from subterfuge.files import make_folder
 from subterfuge.labels import FULL_NAMES
-from subterfuge.training.cnn import EPOCHS
 from subterfuge.training.exhibits import SURE
-from subterfuge.training.recipe import STAGES, TUNE, Progress, Recipe, Tell, make, told_in_words
+from subterfuge.training.recipe import EPOCHS, STAGES, TUNE, Progress, Recipe, Tell, make, told_in_words
 
 CLIPS = 300
 
@@ -122,7 +121,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--work", type=Path, help="folder for reports and what a second run may go on from; default: none")
     add("--corpus", type=Path, help="an orchestra that is rendered already")
     add("--clips", type=int, help=f"clips a class (default: {CLIPS}, or all of --corpus)")
-    add("--seed", type=int, help="of everything that is drawn (default: 0, or that of --corpus)")
+    add("--seed", type=int, help="of the orchestra (default: 0, or that of --corpus)")
+    add("--training-seed", type=int, help="of splits and weights (default: the orchestra's)")
     add("--soundfont", type=Path, action="append", help="SF2; default: those found installed")
     add("--recordings", type=Path, help="real recordings to measure on, a folder a class")
     add(
@@ -169,7 +169,7 @@ def main(given: Sequence[str] | None = None) -> int:
                 corpus=corpus,
                 manifest=manifest,
                 work=work,
-                seed=manifest.seed,
+                seed=manifest.seed if told.training_seed is None else told.training_seed,
                 tune=told.tune,
                 epochs=told.epochs,
                 workers=told.workers,

@@ -15,7 +15,7 @@ from subterfuge.corpora.manifest import Manifest, number_of
 from subterfuge.errors import SubterfugeError
 from subterfuge.files import make_folder
 from subterfuge.training.cache import Cache
-from subterfuge.training.cnn import EPOCHS, WIDTHS, train_cnn
+from subterfuge.training.cnn import train_cnn
 from subterfuge.training.codec import from_json
 from subterfuge.training.evaluate import evaluate
 from subterfuge.training.exhibits import SURE, write_exhibits
@@ -27,6 +27,8 @@ from subterfuge.victims.store import CARD, VictimInfo, load_victim, save_victim,
 from subterfuge.victims.writing import TRAINING
 
 TUNE = 30
+# A larger network than `train` teaches by default, for as long as it still learnt.
+WIDTHS, EPOCHS = (24, 48, 96, 128), 50
 # Of more, the machine would keep too many support vectors to ship (about 230 bytes each).
 SVC_CLIPS = 800
 MOST_BYTES = 6_000_000
@@ -50,7 +52,7 @@ class Recipe:
     work : Path
         Folder for what is not shipped: reports, checkpoints, the features' cache.
     seed : int
-        Of splits, draws and weights; of the orchestra too.
+        Of splits, draws and weights; the orchestra's own is in its manifest.
     tune, epochs : int
         Settings of the SVC's search; most epochs of the network.
     widths : tuple of int
@@ -77,8 +79,8 @@ class Recipe:
         """What makes a victim of that kind again."""
         own = f"--tune {self.tune}" if model == "svc" else f"--epochs {self.epochs}"
         return (
-            f"python -m subterfuge.training.embedded --clips {self.clips} --seed {self.seed} {own} "
-            f"--only {model}"
+            f"python -m subterfuge.training.embedded --clips {self.clips} --seed {self.manifest.seed} "
+            f"--training-seed {self.seed} {own} --only {model}"
         )
 
     @property
@@ -398,8 +400,8 @@ def _shipped(out: Path, recipe: Recipe, model: str) -> Path:
             raise SubterfugeError(
                 f"{path}: was made of another orchestra ({key}: {there.get(key)}), expected {wanted[key]}"
             )
-    if f"--seed {recipe.seed} " not in there.get("recipe", ""):
-        raise SubterfugeError(f"{path}: was made with another seed, expected --seed {recipe.seed}")
+    if f"--training-seed {recipe.seed} " not in there.get("recipe", ""):
+        raise SubterfugeError(f"{path}: was made with another seed, expected --training-seed {recipe.seed}")
     return path
 
 
