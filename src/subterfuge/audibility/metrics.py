@@ -14,7 +14,7 @@ from subterfuge.audibility.loudness import loudness_lu
 from subterfuge.audibility.masked_noise import masked_noise
 from subterfuge.audibility.masking import LEVEL
 from subterfuge.audibility.snr import db_x, peak_db, segmental_snr_db, snr_db
-from subterfuge.audibility.thresholds import MEASURES
+from subterfuge.audibility.thresholds import MEASURES, measure
 from subterfuge.audibility.unmeasured import Unmeasured
 from subterfuge.audibility.visqol import check_visqol, visqol_mos
 from subterfuge.audibility.zimtohrli import zimtohrli_distance, zimtohrli_mos
@@ -72,12 +72,19 @@ class Audibility:
     notes: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The record as plain JSON types, with its verdict; what is infinite (nothing changed) is None."""
-        known = {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in asdict(self).items()
-        }
+        """The record as plain JSON types, with its verdict; what is infinite is None, and a note says why."""
+        known = asdict(self)
+        for name, value in known.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                known[name] = None
+                known["notes"][name] = f"infinite, since {self._endless}"
         return {**known, "verdict": verdict(self)}
+
+    @property
+    def _endless(self) -> str:
+        if self.snr_db == math.inf:
+            return "nothing was changed"
+        return "the clip is silent" if self.snr_db == -math.inf else "what was changed is next to nothing"
 
 
 def measure_audibility(
@@ -130,10 +137,10 @@ def measure_audibility(
         original, changed = original.double(), changed.double()
     notes: dict[str, str] = {}
 
-    def taken(name: str, measure: Callable[[], float]) -> float | None:
-        tell(name)
+    def taken(name: str, take: Callable[[], float]) -> float | None:
+        tell(measure(name).title)
         try:
-            return measure()
+            return take()
         except Unmeasured as reason:
             notes[name] = str(reason)
             return None
@@ -178,7 +185,7 @@ def verdict(found: Audibility) -> str:
     --------
     >>> y = torch.zeros(1, 100)
     >>> verdict(measure_audibility(y, y + 0.5, sr=8000))
-    'below threshold by 0 of 1 measures; above it: worst noise-to-mask ratio (... dB, at most 0 dB)'
+    'below threshold by 0 of 1 measure; above it: worst noise-to-mask ratio (... dB, at most 0 dB)'
     """
     judged = [(each, each.unheard(getattr(found, each.name))) for each in MEASURES]
     known = [(each, unheard) for each, unheard in judged if unheard is not None]
@@ -191,7 +198,7 @@ def verdict(found: Audibility) -> str:
         if not unheard
     ]
     same = "nothing was changed: " if found.snr_db == math.inf else ""
-    text = f"{same}below threshold by {len(below)} of {len(known)} measures"
+    text = f"{same}below threshold by {len(below)} of {len(known)} measure{'s' * (len(known) > 1)}"
     return f"{text}; above it: {', '.join(above)}" if above else f"{text} ({', '.join(below)})"
 
 

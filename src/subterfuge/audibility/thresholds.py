@@ -154,7 +154,8 @@ MEASURES = (
         threshold=0.0121,
         source=_REPORT,
         about="right for 74 % of the verdicts of listeners in Manocha et al. 2020 (short recordings, changed "
-        "by noise, reverberation, equalisers and codecs), where the commoner answer alone is right for 52 %",
+        "by noise, reverberation, equalisers and codecs), where the commoner answer alone is right for 52 %; "
+        "it hardly heeds level (a clip 20 dB quieter may stay below)",
     ),
     Measure(
         "zimtohrli_mos",
@@ -171,8 +172,9 @@ MEASURES = (
         threshold=4.246,
         high_is_better=True,
         source=_REPORT,
-        about="right for 71 % of the verdicts of the same listeners; a clip beside itself gets 4.73, and in "
-        "ViSQOL's own conformance tests AAC at 128 and 256 kbit/s 4.68, at 64 kbit/s 4.35",
+        about="right for 71 % of the verdicts of the same listeners; levels are matched first; a clip beside "
+        "itself gets 4.73, and in ViSQOL's own conformance tests AAC at 128 and 256 kbit/s gets 4.68, at 64 "
+        "kbit/s 4.35",
     ),
 )
 
