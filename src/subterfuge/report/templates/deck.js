@@ -1,29 +1,31 @@
 /* The player of a listening test: A, B and X start together and loop together, sample on sample; what is heard is
    a matter of three gains alone, so that a switch neither moves the clock nor leaves a gap. */
 const FADE = 0.005; // seconds; the sounds are nearly equal, so a linear cross-fade keeps the level
+const LEAD = 0.02; // seconds: what is scheduled for now would be half over when the sound card's thread sees it
 const GAP = 0.15; // seconds of silence between the end of a loop and its beginning
 
 class Deck {
   /* sounds: { A: {buffer, level}, B: …, X: … }, all of one length; context may be an offline one. */
-  constructor(context, sounds, out = context.destination) {
+  constructor(context, sounds, heard, out = context.destination) {
     this.context = context;
     this.sounds = sounds;
-    this.heard = Object.keys(sounds)[0];
+    this.heard = heard;
+    this.settled = 0; // when the last cross-fade is over
     this.nodes = {};
     this.master = context.createGain();
     this.master.connect(out);
     this.lines = {};
     for (const [name, { level }] of Object.entries(sounds)) {
-      const node = context.createGain(), value = name === this.heard ? level : 0;
-      node.gain.value = value;
-      node.connect(this.master);
-      this.lines[name] = { node, level, from: value, to: value, at: 0 };
+      const line = this.lines[name] = context.createGain();
+      line.gain.value = name === heard ? level : 0;
+      line.connect(this.master);
     }
   }
 
   get playing() { return Object.keys(this.nodes).length > 0; }
   get duration() { return Object.values(this.sounds)[0].buffer.duration; }
 
+  /* Starts all three at one time; whether that time is still to come, as it must be for them to be in step. */
   start(at, offset = 0) {
     this.began = at;
     this.offset = offset;
@@ -33,23 +35,23 @@ class Deck {
       const node = this.nodes[name] = this.context.createBufferSource();
       node.buffer = buffer;
       node.loop = true;
-      node.connect(this.lines[name].node);
+      node.connect(this.lines[name]);
       node.start(at, offset);
     }
+    return this.context.currentTime < at;
   }
 
-  /* From where each gain happens to be, so that switching within a cross-fade does not click. */
-  hear(name, at = this.context.currentTime) {
-    this.heard = name;
-    for (const [key, line] of Object.entries(this.lines)) {
-      const done = Math.min(1, Math.max(0, (at - line.at) / FADE));
-      line.from += (line.to - line.from) * done;
-      line.to = key === name ? line.level : 0;
-      line.at = at;
-      line.node.gain.cancelScheduledValues(at);
-      line.node.gain.setValueAtTime(line.from, at);
-      line.node.gain.linearRampToValueAtTime(line.to, at + FADE);
+  /* Cross-fades to another sound, after the cross-fade that may still be on. */
+  hear(name, at = this.context.currentTime + LEAD) {
+    if (name === this.heard) return;
+    const begin = Math.max(at, this.settled);
+    for (const key of [this.heard, name]) {
+      const { gain } = this.lines[key], { level } = this.sounds[key];
+      gain.setValueAtTime(key === name ? 0 : level, begin);
+      gain.linearRampToValueAtTime(key === name ? level : 0, begin + FADE);
     }
+    this.heard = name;
+    this.settled = begin + FADE;
   }
 
   /* Seconds from the beginning of the buffers. */

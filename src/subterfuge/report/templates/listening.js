@@ -85,7 +85,7 @@
       if (!current.cuts.has(buffer)) current.cuts.set(buffer, stretch(sounds.context, buffer, ...region));
       return { buffer: current.cuts.get(buffer), level };
     };
-    return new Deck(sounds.context, { A: line(sounds.A), B: line(sounds.B), X: line(sounds.X) });
+    return new Deck(sounds.context, { A: line(sounds.A), B: line(sounds.B), X: line(sounds.X) }, current.source);
   }
   const playing = () => Boolean(current?.deck?.playing);
   function position() {
@@ -120,9 +120,11 @@
   function begin() {
     const [from, to] = current.region ??= [0, current.sounds.duration];
     if (current.position < from || current.position > to - 0.01) current.position = from;
-    current.deck = deckFrom(current.sounds, current.region);
-    current.deck.hear(current.source, 0);
-    current.deck.start(current.sounds.context.currentTime + 0.02, current.position - from);
+    for (let lead = LEAD; ; lead *= 2) {
+      current.deck = deckFrom(current.sounds, current.region);
+      if (current.deck.start(current.sounds.context.currentTime + lead, current.position - from)) break;
+      current.deck.stop();
+    }
     hearing();
   }
   function pause() {
