@@ -1,4 +1,4 @@
-"""Colours computed here: the map of a spectrogram, and the shades of a table's cells with text upon them."""
+"""Colours computed here: of a spectrogram, of a map about zero, of a table's cells with text upon them."""
 
 from __future__ import annotations
 
@@ -61,6 +61,31 @@ def shades(levels: int, hue: float, *, dark: bool) -> NDArray[np.uint8]:
     t = np.linspace(0.0, 1.0, levels)
     lightness = 9.0 + 66.0 * t if dark else 96.5 - 61.5 * t
     return _nearest_srgb(lightness, 1.0 + 55.0 * t**0.8, np.full(levels, np.deg2rad(hue)))
+
+
+def diverging(below: int, above: int, *, dark: bool) -> NDArray[np.uint8]:
+    """Colours about zero: the ground's own at zero, bluer the further below; above, a jump to red.
+
+    The two sides differ in lightness throughout, by 15 at least in CIE L*, so that they are told apart
+    without any sense of hue.
+
+    Parameters
+    ----------
+    below, above : int
+        How many on either side, at least 2.
+    dark : bool
+        Whether the ground is dark.
+
+    Returns
+    -------
+    ndarray of uint8, shape (below + above, 3)
+        From the furthest below to the furthest above.
+    """
+    s, t = np.linspace(1.0, 0.0, below), np.linspace(0.0, 1.0, above)
+    lightness = (13.0 + 25.0 * s, 58.0 + 32.0 * t) if dark else (96.0 - 19.0 * s, 60.0 - 34.0 * t)
+    chroma = (1.5 + 27.0 * s, 62.0 - 16.0 * t if dark else np.full(above, 62.0))
+    hue = np.deg2rad(np.concatenate([np.full(below, 265.0), np.full(above, 38.0)]))
+    return _nearest_srgb(np.concatenate(lightness), np.concatenate(chroma), hue)
 
 
 def ink_on(colour: NDArray[np.uint8]) -> str:

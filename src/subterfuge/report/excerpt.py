@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,8 +49,22 @@ class Excerpt:
         return float(self.original.shape[1] / self.rate)
 
 
-def cut(original: Path, adversarial: Path, *, seconds: float = 30.0) -> Excerpt:
+def cut(
+    original: Path,
+    adversarial: Path,
+    *,
+    seconds: float = 30.0,
+    moment: Callable[[], float | None] | None = None,
+) -> Excerpt:
     """Read what the page plays of a pair of files, never more than ``seconds`` of it.
+
+    Parameters
+    ----------
+    original, adversarial : Path
+    seconds : float
+    moment : callable, optional
+        Asked only of longer files: which instant, in seconds, must be in the excerpt. Where it is not given
+        or knows none, the excerpt is the stretch with most energy of the change.
 
     Raises
     ------
@@ -83,9 +98,14 @@ def cut(original: Path, adversarial: Path, *, seconds: float = 30.0) -> Excerpt:
     length = min(frames, max(1, round(seconds * rate)))
     first = 0
     if length < frames:
-        first = _loudest(original, None if after is None else adversarial, rate, frames, length)
+        at = None if after is None or moment is None else moment()
+        if at is None:
+            first = _loudest(original, None if after is None else adversarial, rate, frames, length)
+            why = "where the perturbation is strongest" if after is not None else "where it is loudest"
+        else:
+            first = min(max(0, round(at * rate) - length // 2), frames - length)
+            why = "around the instant where the perturbation stands out most from what the clip hides"
         where = f"from {_minutes(first / rate)} to {_minutes((first + length) / rate)}"
-        why = "where the perturbation is strongest" if after is not None else "where it is loudest"
         notes.append(f"Played and drawn here: {where} of {_minutes(frames / rate)}, {why}.")
     known = [before.subtype] + ([] if after is None else [after.subtype])
     if not mono and any(subtype not in {*_SIXTEEN_BIT, "PCM_24"} for subtype in known):

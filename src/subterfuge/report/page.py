@@ -21,8 +21,17 @@ from numpy.typing import NDArray
 from subterfuge.attacks.record import Record
 from subterfuge.errors import SubterfugeError
 from subterfuge.labels import full_name
-from subterfuge.report import excerpt, png, spectrogram, wording
-from subterfuge.report.colour import palette
+from subterfuge.report import (
+    excerpt,
+    masking_cells,
+    masking_picture,
+    masking_view,
+    measures,
+    png,
+    spectrogram,
+    wording,
+)
+from subterfuge.report.colour import diverging, palette
 
 BUDGET_BYTES = 40_000_000
 _SECONDS = (30.0, 20.0, 15.0, 10.0, 8.0, 5.0, 3.0)
@@ -36,6 +45,7 @@ class _Stock:
     colours: NDArray[np.uint8]
     sounds: dict[str, str] = field(default_factory=dict)
     pictures: dict[str, str] = field(default_factory=dict)
+    cells: dict[str, str] = field(default_factory=dict)
     sound_bytes: int = 0
     _powers: dict[bytes, NDArray[np.float64]] = field(default_factory=dict)
     _known: dict[bytes, str] = field(default_factory=dict)
@@ -65,14 +75,26 @@ class _Stock:
         """The id of a spectrogram's image."""
         return self.image(spectrogram.levels(power, reference))
 
-    def image(self, index: NDArray[np.uint8]) -> str:
-        """The id of an image of palette indices."""
-        data = base64.b64encode(png.encode(index, self.colours)).decode("ascii")
+    def image(self, index: NDArray[np.uint8], colours: NDArray[np.uint8] | None = None) -> str:
+        """The id of an image of palette indices, if not in a spectrogram's colours then in these."""
+        palette_ = self.colours if colours is None else colours
+        data = base64.b64encode(png.encode(index, palette_)).decode("ascii")
         key = hashlib.blake2b(data.encode()).digest()
         if key not in self._known:
             self._known[key] = name = f"picture-{len(self.pictures) + 1}"
             self.pictures[name] = data
         return self._known[key]
+
+    def image_pair(self, index: NDArray[np.uint8]) -> tuple[str, str]:
+        """The ids of an image about zero, on light ground and on dark."""
+        light, dark = _about_zero(False), _about_zero(True)
+        return self.image(index, light), self.image(index, dark)
+
+    def packed(self, data: str) -> str:
+        """The id of what a masking picture is drawn from."""
+        name = f"cells-{len(self.cells) + 1}"
+        self.cells[name] = data
+        return name
 
 
 def write_page(
@@ -129,21 +151,28 @@ def render(records: Sequence[Record], folder: Path, *, command: str, title: str)
     files = [_file(i, record, folder, stock, limit, size) for i, record in enumerate(records, 1)]
     scale = stock.image(np.arange(spectrogram.LEVELS, dtype=np.uint8)[None])
     templates = resources.files("subterfuge.report") / "templates"
-    script = "".join((templates / name).read_text("utf-8") for name in ("common.js", "page.js"))
+    script = "".join((templates / name).read_text("utf-8") for name in ("common.js", "page.js", "masking.js"))
+    style = "".join((templates / name).read_text("utf-8") for name in ("page.css", "masking.css"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.PackageLoader("subterfuge.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
-    template = environment.from_string((templates / "page.html").read_text("utf-8"))
-    return template.render(
+    return environment.get_template("page.html").render(
         title=title,
         files=files,
         summary=wording.summary(records) if len(records) > 1 else None,
         scale=scale,
         scale_ticks=[(f"{db}".replace("-", "\N{MINUS SIGN}"), 1 + db / 90) for db in (-90, -60, -30, 0)],
+        map_scale=stock.image_pair(masking_view.scale_index()) if stock.cells else None,
+        map_scale_ticks=masking_view.scale_ticks(),
         sounds=stock.sounds,
+        cells=stock.cells,
         pictures=stock.pictures,
-        style=Markup((templates / "page.css").read_text("utf-8")),
+        style=Markup(style),
         script=Markup(script),
         script_hash=digest,
         command=command,
@@ -157,6 +186,7 @@ def _file(
     number: int, record: Record, folder: Path, stock: _Stock, limit: float, size: tuple[int, int]
 ) -> dict[str, Any]:
     """Everything that the template says of one file."""
+    shown = _player(record, stock, limit, size)
     return {
         "id": f"file-{number}",
         "number": number,
@@ -174,23 +204,32 @@ def _file(
         "snr": wording.decibels(record.snr_db),
         "snr_value": record.snr_db if math.isfinite(record.snr_db) else _sortable(record.snr_db),
         "snr_bar": min(1.0, max(0.0, record.snr_db / 80)) if math.isfinite(record.snr_db) else 0.0,
+        "nmr": measures.worst(record.audibility),
         "facts": _facts(record),
         "queries": wording.count(sum(record.queries.values())),
         "queries_value": sum(record.queries.values()),
         "seconds": wording.seconds(record.seconds),
         "seconds_value": record.seconds,
-        "audibility": [wording.measure(key, value) for key, value in record.audibility.items()],
+        "audible": measures.sentence(record.audibility),
+        "measures": measures.table(record.audibility, snr_db=record.snr_db),
+        "masking": _masking(record, stock, shown),
         "notes": list(record.notes),
         "chances": _chances(record),
-        "player": _player(record, stock, limit, size),
+        "player": shown,
     }
 
 
 def _player(record: Record, stock: _Stock, limit: float, size: tuple[int, int]) -> dict[str, Any]:
     """Sounds, pictures and axes of one file; ``rows`` is empty where nothing can be read."""
     empty: dict[str, Any] = {"rows": [], "notes": []}
+    original, adversarial = Path(record.input), Path(record.output)
+    level = measures.level_of(record.audibility)
+
+    def moment() -> float | None:
+        return masking_cells.worst_moment(original, adversarial, level=level)
+
     try:
-        cut = excerpt.cut(Path(record.input), Path(record.output), seconds=limit)
+        cut = excerpt.cut(original, adversarial, seconds=limit, moment=moment)
     except excerpt.Unplayable as reason:
         return {**empty, "notes": [str(reason)]}
     width, height = size
@@ -230,9 +269,32 @@ def _player(record: Record, stock: _Stock, limit: float, size: tuple[int, int]) 
         "rate": cut.rate,
         "duration": cut.duration,
         "start": cut.start,
+        "whole": cut.duration >= cut.total,
+        "paired": cut.adversarial is not None,
         "frequencies": spectrogram.frequency_ticks(cut.rate),
         "times": spectrogram.time_ticks(cut.start, cut.duration),
     }
+
+
+def _masking(record: Record, stock: _Stock, shown: dict[str, Any]) -> dict[str, Any] | None:
+    """The masking picture of what the player shows; None where there is no pair, or no perturbation in it."""
+    if not shown["rows"] or not shown["paired"]:
+        return None
+    level = measures.level_of(record.audibility)
+    found = masking_cells.cells(
+        Path(record.input),
+        Path(record.output),
+        first=round(shown["start"] * shown["rate"]),
+        length=round(shown["duration"] * shown["rate"]),
+        level=level,
+    )
+    picture = masking_picture.thinned(found, level=level)
+    if not picture.changed:
+        return None
+    view = masking_view.view(picture, start=shown["start"], whole=shown["whole"])
+    view["map"] = stock.image_pair(masking_view.map_index(picture.ratio_db))
+    view["cells"] = stock.packed(picture.packed())
+    return view
 
 
 def _row(key: str, name: str, picture: str) -> dict[str, Any]:
@@ -321,6 +383,12 @@ def _chances(record: Record) -> dict[str, Any] | None:
         "missing": missing,
         "at_odds": " and ".join(odd),
     }
+
+
+def _about_zero(dark: bool) -> NDArray[np.uint8]:
+    """The colours of a map: that of nothing, then from far below zero to far above."""
+    colours = diverging(masking_view.BELOW, masking_view.ABOVE, dark=dark)
+    return np.concatenate([np.array([[28, 26, 24] if dark else [242, 239, 232]], np.uint8), colours])
 
 
 def _digest(y: NDArray[np.float64], rate: int) -> bytes:

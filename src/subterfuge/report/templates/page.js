@@ -247,6 +247,7 @@
       this.section.style.setProperty("--at", String(time / this.duration));
       const clock = $(".at", this.section), seek = $(".seek", this.section);
       if (clock) clock.textContent = time.toFixed(2);
+      this.onmove?.(time, spoken || !this.playing);
       if (!seek) return;
       if (Math.abs(seek.value - time) >= 0.01) seek.value = time;
       if (spoken || !this.playing) {
@@ -334,6 +335,7 @@
       1: () => player?.listen("original"),
       2: () => player?.listen("adversarial"),
       3: () => player?.listen("perturbation"),
+      w: () => player?.toWorst?.(),
       l: () => player?.data.original && player.setLoop(!player.loop),
       ArrowLeft: () => player?.seek(player.time() - 0.25),
       ArrowRight: () => player?.seek(player.time() + 0.25),
