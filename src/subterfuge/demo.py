@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from subterfuge.attacks.registry import DEFAULT
 from subterfuge.criteria import Targeted
 from subterfuge.errors import SubterfugeError
 from subterfuge.files import make_folder
@@ -39,7 +40,7 @@ def demo_run(out: str | Path, *, seed: int = 0) -> Run:
         jobs=tuple((paths[name], Targeted(label)) for name, label in PAIRS),
         victim=victim,
         victim_name=VICTIM,
-        attack="minimal",
+        attack=DEFAULT,
         steps=None,
         budget=None,
         seed=seed,

@@ -13,6 +13,7 @@ from types import FrameType
 import torch
 
 from subterfuge.attacks.record import Record
+from subterfuge.attacks.registry import chosen
 from subterfuge.audibility.masking import LEVEL
 from subterfuge.audio import output_for, read_audio, same_file
 from subterfuge.criteria import Criterion, Targeted, Untargeted
@@ -68,7 +69,8 @@ def plan(
     to: str | None = None,
     away: bool = False,
     confidence: float | None = None,
-    attack: str = "minimal",
+    attack: str | None = None,
+    audibility: str | None = None,
     access: str = "gradients",
     steps: int | None = None,
     budget: int | None = None,
@@ -92,8 +94,12 @@ def plan(
         Whether any label but the one heard now is wanted.
     confidence : float, optional
         Least probability of ``to``, between 0 and 1.
-    attack, access : str
-        The attack's name, and what it may see of the victim: ``gradients``, ``scores`` or ``label``.
+    attack : str, optional
+        The attack's name; otherwise the one for ``audibility``.
+    audibility : str, optional
+        What a change is to be small by: ``masked`` (what the clip hides; the default) or ``l2``.
+    access : str
+        What the attack may see of the victim: ``gradients``, ``scores`` or ``label``.
     steps, budget : int, optional
         Limits on the search: steps of the attack, queries of the victim a file.
     seed : int
@@ -116,6 +122,7 @@ def plan(
     from subterfuge.audibility.visqol import check_visqol
 
     criterion = _criterion(to, away, confidence)
+    attack = chosen(attack, audibility)
     _check_attack(attack, access)
     for name, value in (("steps", steps), ("budget", budget)):
         if value is not None and value < 1:

@@ -32,6 +32,8 @@ class Entry:
         Whether it takes a radius (``eps`` or ``snr_db``); without one it searches for the smallest.
     options : dict
         Keyword options that the name stands for.
+    hides : bool
+        Whether it makes a change small by what the clip masks, and takes ``level`` and ``threshold``.
     """
 
     where: str
@@ -39,11 +41,13 @@ class Entry:
     norm: float = 2.0
     fixed_budget: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    hides: bool = False
 
 
 _WHITEBOX = "subterfuge.attacks.whitebox"
 ATTACKS: dict[str, Entry] = {
-    "minimal": Entry(f"{_WHITEBOX}.minimal:minimal", "our default: the smallest change we know how to find"),
+    "masked": Entry(f"{_WHITEBOX}.masked:masked", "the least audible change we know how to find", hides=True),
+    "minimal": Entry(f"{_WHITEBOX}.minimal:minimal", "the smallest change we know how to find"),
     "ddn": Entry(f"{_WHITEBOX}.ddn:ddn", "direction and norm decoupled: a sphere that shrinks and grows"),
     "fmn": Entry(f"{_WHITEBOX}.fmn:fmn", "fast minimum norm: a ball that follows the boundary"),
     "fmn-linf": Entry(
@@ -88,6 +92,37 @@ ATTACKS: dict[str, Entry] = {
         f"{_WHITEBOX}.fgsm:fgsm", "one step along the gradient", fixed_budget=True, options={"norm": 2.0}
     ),
 }
+
+
+# What a change is small by, and the attack that makes it so.
+BY_AUDIBILITY = {"masked": "masked", "l2": "minimal"}
+DEFAULT = "masked"
+
+
+def chosen(attack: str | None, audibility: str | None) -> str:
+    """Name of the attack: the one that was asked for, or that for the measure that was, or the default.
+
+    Raises
+    ------
+    SubterfugeError
+        If there is no such measure or attack, or both are given: an attack has a measure of its own.
+
+    Examples
+    --------
+    >>> chosen(None, "l2"), chosen("ddn", None)
+    ('minimal', 'ddn')
+    """
+    if audibility is not None and audibility not in BY_AUDIBILITY:
+        raise SubterfugeError(f"audibility: got {audibility!r}, expected {' or '.join(BY_AUDIBILITY)}")
+    if attack is None:
+        return BY_AUDIBILITY[audibility] if audibility is not None else DEFAULT
+    find(attack)
+    if audibility is not None and attack != BY_AUDIBILITY[audibility]:
+        raise SubterfugeError(
+            f"audibility: got {audibility!r} with the attack {attack!r}, expected one of the two: each attack "
+            "has its own measure of what is small"
+        )
+    return attack
 
 
 def get_attack(name: str) -> Attack:

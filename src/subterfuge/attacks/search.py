@@ -55,6 +55,8 @@ class Search:
     criterion : Criterion
     norm : float
         2 or ``inf``: how distance is measured.
+    measure : callable, optional
+        ``measure(delta, rows)``: another measure of perturbations, shape (rows,), instead of the norm.
     watch : Watch, optional
     chunk : int
         Rows that go through the victim at once; small chunks are faster (fewer page faults).
@@ -85,6 +87,7 @@ class Search:
         criterion: Criterion,
         *,
         norm: float = 2.0,
+        measure: Callable[[Tensor, Tensor], Tensor] | None = None,
         watch: Watch | None = None,
         chunk: int = 8,
         gradients: bool = True,
@@ -96,6 +99,7 @@ class Search:
         if gradients and not victim.differentiable:
             raise SubterfugeError("attack: this one needs gradients, and the victim has none")
         self.victim, self.y, self.norm, self.chunk = victim, y, norm, chunk
+        self.measure = measure
         self.watch = watch or Watch()
         self.goal: Goal = criterion.bind(victim, y)
         n = len(y)
@@ -129,7 +133,10 @@ class Search:
 
     @property
     def distance_to(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """Row-wise distance in this search's norm: ``distance_to(x, rows)``."""
+        """Row-wise distance by this search's measure: ``distance_to(x, rows)``."""
+        if self.measure is not None:
+            measure = self.measure
+            return lambda x, rows: measure(x - self.y[rows], rows)
         return lambda x, rows: torch.linalg.vector_norm(x - self.y[rows], self.norm, dim=1)
 
     def look(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -198,7 +205,7 @@ class Search:
     def outcome(self) -> Outcome:
         """The best found so far, as the attack's result."""
         audio = torch.where(self.success[:, None], self.best, self._nearest)
-        distance = torch.linalg.vector_norm(audio - self.y, self.norm, dim=1)
+        distance = self.distance_to(audio, torch.arange(len(audio), device=audio.device))
         queries = Queries(self.forward_queries.clone(), self.backward_queries.clone())
         return Outcome(audio, self.success.clone(), distance, queries, self._traces(), self.interrupted)
 

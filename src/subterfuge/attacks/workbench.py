@@ -16,7 +16,7 @@ from subterfuge.attacks.file_domain import AtRate, at_rate
 from subterfuge.attacks.lattice import Judge, rounded, settle
 from subterfuge.attacks.outcome import Outcome
 from subterfuge.attacks.record import Record
-from subterfuge.attacks.registry import get_attack
+from subterfuge.attacks.registry import DEFAULT, find, get_attack
 from subterfuge.attacks.search import Watch
 from subterfuge.audibility.masking import LEVEL
 from subterfuge.audibility.metrics import check_level, measure_audibility
@@ -43,7 +43,7 @@ def attack_file(
     criterion: Criterion,
     out: str | Path,
     victim_name: str = "victim",
-    attack: str = "minimal",
+    attack: str = DEFAULT,
     steps: int | None = None,
     budget: int | None = None,
     seed: int = 0,
@@ -111,7 +111,7 @@ def attack_file(
     interrupted = False
     if not bool(goal.reached(before)):
         hearer = at_rate(victim, file.sr, gain=max(1.0, float(file.data.abs().max())))
-        outcome = _search(hearer, file, criterion, attack, steps, budget, seed, device, report)
+        outcome = _search(hearer, file, criterion, attack, steps, budget, seed, device, level, report)
         judge = Judge(hearer, goal, device=device)
         delta = (outcome.audio[0].double().cpu() - _mono(file, hearer)[0].double()) * hearer.gain
         data, interrupted = rounded(file, delta), outcome.interrupted
@@ -178,16 +178,24 @@ def _search(
     budget: int | None,
     seed: int,
     device: str,
+    level: float,
     report: Callable[[str], None] | None,
 ) -> Outcome:
     y = _mono(file, hearer).to(device)
+    options: dict[str, Any] = {} if steps is None else {"steps": steps}
+    if find(attack).hides:
+        options |= _hiding(file, hearer, level)
     size = torch.linalg.vector_norm(y)
 
     def watch(number: int, best: Tensor) -> None:
         if report is not None:
             found = bool(best[0].isfinite() & (best[0] > 0) & (size > 0))
-            ratio = f", best SNR {20 * math.log10(float(size / best[0])):.1f} dB" if found else ""
-            report(f"{number:,} queries{ratio}")
+            told = ""
+            if found and "threshold" in options:
+                told = f", noise-to-mask ratio {20 * math.log10(float(best[0])):.1f} dB"
+            elif found:
+                told = f", best SNR {20 * math.log10(float(size / best[0])):.1f} dB"
+            report(f"{number:,} queries{told}")
 
     outcome: Outcome = get_attack(attack)(
         hearer,
@@ -195,9 +203,18 @@ def _search(
         criterion,
         generator=torch.Generator().manual_seed(seed),
         watch=Watch(budget=budget, report=watch),
-        **({} if steps is None else {"steps": steps}),
+        **options,
     )
     return outcome
+
+
+def _hiding(file: AudioFile, hearer: AtRate, level: float) -> dict[str, Any]:
+    """What may be filled: in every channel, each of which is given the same change, no more than it masks."""
+    from subterfuge.attacks.whitebox.hidden_norm import room
+
+    level = level + 20 * math.log10(hearer.gain)
+    channels = file.data.float() / hearer.gain
+    return {"threshold": room(channels, sr=file.sr, level=level).amin(0, keepdim=True), "level": level}
 
 
 def _mono(file: AudioFile, hearer: AtRate) -> Tensor:

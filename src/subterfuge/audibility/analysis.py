@@ -145,11 +145,12 @@ def _powers(y: Tensor, plan: Layout, which: int) -> Tensor:
         return (_squared(frames, plan.windows[which]) @ plan.weights[which]).transpose(-1, -2)
 
     hop = plan.hop * (2 if which == 0 else 1)
-    return by_blocks(y, of, frame_length=plan.sizes[which], hop_length=hop, center=True, pad_mode="constant")
+    size = plan.sizes[which]
+    return by_blocks(y, of, frame_length=size, hop_length=hop, center=True, pad_mode="constant")
 
 
 def _squared(frames: Tensor, window: Tensor) -> Tensor:
-    X = torch.fft.rfft(frames * window)
+    X: Tensor = torch.fft.rfft(frames * window)
     return X.real.square() + X.imag.square()
 
 

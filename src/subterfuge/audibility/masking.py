@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from subterfuge.audibility.analysis import frame_times, half_band_maskers, half_band_power, layout
-from subterfuge.audibility.bands import CriticalBands, critical_bands, hertz
+from subterfuge.audibility.bands import MOST_IN_QUIET, CriticalBands, critical_bands, hertz
 from subterfuge.errors import SubterfugeError
 
 __all__ = [
@@ -78,7 +78,9 @@ def band_power(y: Tensor, *, sr: float) -> Tensor:
     return _pairs(half_band_power(_checked(y), sr=sr))
 
 
-def masking_threshold(y: Tensor, *, sr: float, level: float = LEVEL) -> Tensor:
+def masking_threshold(
+    y: Tensor, *, sr: float, level: float = LEVEL, quiet_at_most: float = MOST_IN_QUIET
+) -> Tensor:
     """The power in each critical band that is just not heard beside ``y``.
 
     Parameters
@@ -90,6 +92,8 @@ def masking_threshold(y: Tensor, *, sr: float, level: float = LEVEL) -> Tensor:
     level : float
         Level in dB SPL at which a sine of full scale is played. Scaling ``y`` and lowering the level by as
         much changes nothing but the unit.
+    quiet_at_most : float
+        Where the threshold in quiet is held, in dB SPL.
 
     Returns
     -------
@@ -132,7 +136,7 @@ def masking_threshold(y: Tensor, *, sr: float, level: float = LEVEL) -> Tensor:
         share = (1 - (loud - number).abs()).clamp(min=0)
         masked = masked + matrix @ (share * masks)
     bands = critical_bands(sr)
-    quiet = (10 ** (bands.quiet / 10) / full).to(y)[:, None]
+    quiet = (10 ** (bands.quiet.clamp(max=quiet_at_most) / 10) / full).to(y)[:, None]
     above = torch.log10(((masked + quiet) / quiet).clamp(min=1.0 + tiny))
     return quiet * 10 ** _after(above, layout(sr, y.dtype, y.device).hop / sr)
 

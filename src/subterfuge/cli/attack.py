@@ -23,7 +23,13 @@ def attack(
         typer.Option("--confidence", metavar="P", help="Least probability of LABEL, between 0 and 1."),
     ] = None,
     victim: VictimName = VICTIM,
-    attack: Annotated[str, typer.Option("--attack", metavar="NAME", help="How to search.")] = "minimal",
+    attack: Annotated[
+        str | None, typer.Option("--attack", metavar="NAME", help="How to search; see below.")
+    ] = None,
+    audibility: Annotated[
+        str | None,
+        typer.Option("--audibility", metavar="masked|l2", help="What the change is to be small by."),
+    ] = None,
     access: Annotated[
         str,
         typer.Option("--access", metavar="gradients|scores|label", help="What may be seen of the victim."),
@@ -51,7 +57,8 @@ def attack(
 
     \b
     Attacks:
-      smallest change   minimal, ddn, fmn, fmn-linf, alma, carlini-wagner,
+      least audible     masked (the default: --audibility masked)
+      smallest change   minimal (--audibility l2), ddn, fmn, fmn-linf, alma, carlini-wagner,
                         multiscale-cw, deepfool
       within a radius   apgd, apgd-linf, pgd, pgd-linf, fgsm, fgsm-l2
                         (here too the smallest radius that will do is sought)
@@ -72,6 +79,7 @@ def attack(
         away=away,
         confidence=confidence,
         attack=attack,
+        audibility=audibility,
         access=access,
         steps=steps,
         budget=budget,

@@ -123,11 +123,15 @@ def minimal(
         rows = (~reached).nonzero()[:, 0]
         # The guide must be asked for at the clip itself, which so few steps do not allow.
         guided = steps >= 10 and bool(getattr(victim, "guided", False))
-        endless = chain(starts, _drawn(seed))
-        if not guided:
-            endless = chain(dict.fromkeys(Start(0, start.level) for start in starts), _drawn(seed))
-        _run(search, rows, (margin[rows], gradient[rows]), steps, endless, seed)
+        descend(search, rows, (margin[rows], gradient[rows]), steps, ways(starts, seed, guided=guided), seed)
     return search.outcome()
+
+
+def ways(starts: tuple[Start, ...], seed: int, *, guided: bool) -> Iterator[Start]:
+    """Those starts, then ever new ones; without the guide where there is none."""
+    if guided:
+        return chain(starts, _drawn(seed))
+    return chain(dict.fromkeys(Start(0, start.level) for start in starts), _drawn(seed))
 
 
 def _drawn(seed: int) -> Iterator[Start]:
@@ -138,15 +142,18 @@ def _drawn(seed: int) -> Iterator[Start]:
         yield Start(int(25 * a), -60 + 45 * b, -60 + 30 * c)
 
 
-def _run(
+def descend(
     search: Search,
     rows: Tensor,
     known: tuple[Tensor, Tensor],
     steps: int,
     starts: Iterator[Start],
     seed: int,
-) -> None:
-    """Half of the steps for trials, the other half for the best of them."""
+) -> tuple[Tensor, Tensor]:
+    """Half of the steps for trials, the other half for the best of them.
+
+    Returns the nearest adversarial points, and their distances: ``inf`` where a row found none.
+    """
     left = torch.full_like(rows, steps - 1)
     clean = search.y[rows]
     best, radius = clean.clone(), torch.full_like(clean[:, 0], torch.inf)
@@ -179,7 +186,8 @@ def _run(
         best[index[better]], radius[index[better]] = x[better], r[better]
     index = (radius.isfinite() & (left > 2)).nonzero()[:, 0]
     pace = {"gamma": 0.03} if trials > 1 else {}
-    _shrink_each(search, rows[index], best[index], left[index], **pace)
+    best[index], radius[index] = _shrink_each(search, rows[index], best[index], left[index], **pace)
+    return best, radius
 
 
 def _shrink_each(
