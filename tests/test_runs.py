@@ -98,11 +98,20 @@ ATTACK = ("attack", "a.wav", "b.wav", "c.wav", "--to", "trumpet")
 def test_options_reach_the_engine(engine: Engine, capfd: pytest.CaptureFixture[str]) -> None:
     calls = engine(record)
     options = ("--steps", "7", "--budget", "99", "--seed", "3", "--attack", "ddn", "--confidence", "0.9")
+    options += ("--level", "75")
     assert run([*ATTACK, *options, "--victim", "deaf", "--out", "my out"]) == 0
     assert [str(call["path"]) for call in calls] == ["a.wav", "b.wav", "c.wav"]
     for call in calls:
         assert call["criterion"] == Targeted("trumpet", 0.9)
-        wanted = {"steps": 7, "budget": 99, "seed": 3, "attack": "ddn", "victim_name": "deaf"}
+        wanted = {
+            "steps": 7,
+            "budget": 99,
+            "seed": 3,
+            "attack": "ddn",
+            "victim_name": "deaf",
+            "level": 75.0,
+            "visqol": False,
+        }
         assert {key: call[key] for key in wanted} == wanted
         assert (call["out"], call["device"]) == (Path("my out"), "cpu")
     shown = json.loads(Path("my out/index.html").read_text())
@@ -115,6 +124,16 @@ def test_options_reach_the_engine(engine: Engine, capfd: pytest.CaptureFixture[s
         for name in "abc"
     ] + ["Listen: my out/index.html"]
     assert [line.split()[0] for line in err.splitlines()] == ["[1/3]", "[2/3]", "[3/3]"]
+
+
+def test_the_verdict_on_audibility_is_a_line_of_its_own(
+    engine: Engine, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("subterfuge.audibility.visqol.check_visqol", lambda: None)
+    calls = engine(lambda path, out: record(path, out, audibility={"verdict": "below all"}, notes=["Note."]))
+    assert run(["attack", "a.wav", "--to", "tru", "--visqol"]) == 0
+    assert calls[0]["visqol"] is True
+    assert capfd.readouterr().out.splitlines()[1:3] == ["  audibility: below all", "  Note."]
 
 
 def test_away_reaches_the_engine(engine: Engine) -> None:

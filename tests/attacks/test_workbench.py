@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import re
@@ -20,7 +21,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from subterfuge import attack_file
+from subterfuge.attacks import workbench
 from subterfuge.attacks.record import Record
+from subterfuge.audibility.compare import compare_files
+from subterfuge.audibility.metrics import Audibility, measure_audibility, verdict
 from subterfuge.criteria import Targeted, Untargeted
 from subterfuge.errors import SubterfugeError
 from subterfuge.victims.plain import librosa25_plain
@@ -306,6 +310,51 @@ def test_bad_input_writes_nothing(victim: SvmVictim, tmp_path: Path) -> None:
     with pytest.raises(SubterfugeError, match="unknown label"):
         attack_file(path, victim=victim, criterion=Targeted("brass"), out=tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_audibility_is_that_of_the_files_on_disk(victim: SvmVictim, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", sound("dull", seed=63, channels=2))
+    record = run(path, victim, Targeted("bright"), level=80.0)
+    again = compare_files(path, record.output, level=80.0).audibility
+    assert record.audibility == again.as_json()
+    assert record.audibility["level_db"] == 80 and record.audibility["visqol"] is None
+    assert record.audibility["snr_db"] == pytest.approx(record.snr_db, abs=1e-9)
+    assert record.audibility["verdict"] == verdict(again)
+
+
+def test_ctrl_c_while_audibility_is_measured_keeps_the_file_and_its_record(
+    victim: SvmVictim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pressed(*clips: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workbench, "measure_audibility", pressed)
+    path = write(tmp_path / "a.wav", sound("dull", seed=64))
+    record = run(path, victim, Targeted("bright"))
+    assert record.success and record.audibility == {}
+    assert record.notes == ["interrupted: how audible the change is was not measured"]
+
+
+def test_visqol_is_asked_if_wanted_and_known_to_be_missing_before_the_search(
+    victim: SvmVictim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def measured(*clips: Any, visqol: bool, **options: Any) -> Audibility:
+        asked.append(visqol)
+        return measure_audibility(*clips, **options)
+
+    monkeypatch.setattr(workbench, "measure_audibility", measured)
+    path = write(tmp_path / "a.wav", sound("dull", seed=65))
+    if importlib.util.find_spec("visqol") is not None:
+        run(path, victim, Targeted("bright"), visqol=True)
+        assert asked == [True]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SubterfugeError, match=r"visqol: is not installed, .*\[visqol\]"):
+        attack_file(path, victim=victim, criterion=Targeted("bright"), out=tmp_path / "new", visqol=True)
+    with pytest.raises(SubterfugeError, match="level: got -3"):
+        attack_file(path, victim=victim, criterion=Targeted("bright"), out=tmp_path / "new", level=-3.0)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_missing_folder_is_made(victim: SvmVictim, tmp_path: Path) -> None:

@@ -109,7 +109,9 @@ def test_the_default_succeeds_on_each_clip_and_says_so(command: Command, tmp_pat
     answer = command("attack", "*.wav", "--to", "trumpet", "--victim", "band", "--steps", 100, "--out", "out")
     assert answer.code == 0, answer
     lines = answer.out.splitlines()
-    for line, name in zip(lines, ("clarinet", "flute"), strict=False):
+    said = [line for line in lines if line.startswith("  audibility: ")]
+    assert len(said) == 2 and all("below threshold by " in line and " of 2 measures" in line for line in said)
+    for line, name in zip(lines[::2], ("clarinet", "flute"), strict=False):
         assert f"heard as {name}, now trumpet (verified from disk), SNR " in line
         assert line.endswith("-to-tru.wav")
     assert lines[-1] == f"Listen: {Path('out') / 'index.html'}"

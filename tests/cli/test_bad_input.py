@@ -48,6 +48,11 @@ def silent(path: Path, frames: int) -> Path:
     return path
 
 
+def sounding(path: Path, *, sr: int = RATE, channels: int = 1) -> Path:
+    soundfile.write(path, sound("flu", sr=sr, channels=channels), sr)
+    return path
+
+
 def twins(folder: Path) -> tuple[Path, Path]:
     for name in ("a", "b"):
         (folder / name).mkdir()
@@ -127,6 +132,37 @@ CASES: dict[str, tuple[Case, str]] = {
     "an unknown device": (lambda d: (*TO, "--device", "gpu", audio(d / "a.wav")), "gpu"),
     "an unknown option": (lambda d: (*TO, "--loud", audio(d / "a.wav")), "--loud"),
     "an unknown command": (lambda d: ("atack", audio(d / "a.wav")), "atack"),
+    "a level beyond bearing": (lambda d: (*TO, "--level", 200, audio(d / "a.wav")), "from 0 to 140"),
+    "a level of NaN": (lambda d: (*TO, "--level", "nan", audio(d / "a.wav")), "level"),
+    # compare
+    "compare: one file": (lambda d: ("compare", audio(d / "a.wav")), "CHANGED"),
+    "compare: no such file": (lambda d: ("compare", audio(d / "a.wav"), d / "b.wav"), "b.wav: "),
+    "compare: a folder": (lambda d: ("compare", d, audio(d / "a.wav")), "folder"),
+    "compare: a damaged file": (
+        lambda d: ("compare", audio(d / "a.wav"), cut(d / "b.wav", 0.5)),
+        "cut short",
+    ),
+    "compare: a NaN": (lambda d: ("compare", silent(d / "a.wav", 100), floats(d / "b.wav", np.nan)), "NaN"),
+    "compare: another length": (
+        lambda d: ("compare", audio(d / "a.wav"), silent(d / "b.wav", 7)),
+        "its length is 7 frames, expected",
+    ),
+    "compare: another rate": (
+        lambda d: ("compare", audio(d / "a.wav"), sounding(d / "b.wav", sr=8000)),
+        f"its sample rate is 8000 Hz, expected {RATE} Hz",
+    ),
+    "compare: other channels": (
+        lambda d: ("compare", audio(d / "a.wav"), sounding(d / "b.wav", channels=2)),
+        "its number of channels is 2, expected 1",
+    ),
+    "compare: a level below hearing": (
+        lambda d: ("compare", audio(d / "a.wav"), d / "a.wav", "--level", -1),
+        "level: got -1",
+    ),
+    "compare: a level in words": (
+        lambda d: ("compare", audio(d / "a.wav"), d / "a.wav", "--level", "loud"),
+        "--level",
+    ),
     # where to
     "an output that is a file": (lambda d: (*TO, "--out", audio(d / "a.wav"), d / "a.wav"), "is a file"),
     "an output under a file": (lambda d: (*TO, "--out", audio(d / "a.wav") / "x", d / "a.wav"), "is a file"),

@@ -33,6 +33,7 @@ def seconds(*arguments: str) -> float:
         "from subterfuge.cli.main import run; run(['attack', '--help'])",
         "from subterfuge.cli.main import run; run(['--version'])",
         "from subterfuge.cli.main import run; run(['attack', '--loud'])",
+        "from subterfuge.cli.main import run; run(['compare', '--help'])",
     ],
 )
 def test_nothing_heavy_is_imported(code: str) -> None:
@@ -66,6 +67,7 @@ def test_version_is_the_package_s(capfd: pytest.CaptureFixture[str]) -> None:
         ("demo", "--help"),
         ("predict", "--help"),
         ("attack", "--help"),
+        ("compare", "--help"),
         ("victim",),
         ("victim", "import", "--help"),
         ("victim", "list", "--help"),

@@ -29,8 +29,7 @@ def compare(
     """
     from subterfuge.audibility.compare import compare_files
     from subterfuge.cli import show_audibility
-    from subterfuge.cli.show import progress
 
-    with progress(1, 1, changed) as report:
+    with show_audibility.measuring(changed) as report:
         found = compare_files(original, changed, level=level, visqol=visqol, report=report)
     show_audibility.comparison(found, json=json)

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from subterfuge.cli.show import as_json
+from subterfuge.cli.show import as_json, progress
 
 if TYPE_CHECKING:
     from subterfuge.audibility.compare import Comparison
 
 _WIDTH = 100
+
+
+@contextmanager
+def measuring(path: Path) -> Iterator[Callable[[str], None]]:
+    """What is being measured, on standard error where that is a terminal; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with progress(1, 1, path) as report:
+        yield report
 
 
 def comparison(found: Comparison, *, json: bool) -> None:
