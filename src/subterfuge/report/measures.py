@@ -15,7 +15,7 @@ _WORDS = {False: {True: "below", False: "above"}, True: {True: "better", False: 
 _TOLD_ELSEWHERE = {"level_db", "notes", "verdict"}
 
 
-def table(audibility: Mapping[str, Any], *, snr_db: float) -> View | None:
+def table(audibility: Mapping[str, Any]) -> View | None:
     """Rows of the measures in a record's ``audibility``; None where it holds none.
 
     Measures with a published threshold come first. What has another name than the known measures is shown as
@@ -25,8 +25,6 @@ def table(audibility: Mapping[str, Any], *, snr_db: float) -> View | None:
     ----------
     audibility : mapping
         As :meth:`subterfuge.audibility.metrics.Audibility.as_json` gives it; of older records, anything.
-    snr_db : float
-        Of the record: in its JSON, what is infinite has become None.
     """
     from subterfuge.audibility.thresholds import MEASURES
 
@@ -37,10 +35,10 @@ def table(audibility: Mapping[str, Any], *, snr_db: float) -> View | None:
     for one in MEASURES:
         if one.name not in audibility:
             continue
-        value, why = audibility[one.name], notes.get(one.name)
-        if value is None and why is None and one.name == "visqol":
+        value, why = audibility[one.name], str(notes.get(one.name, ""))
+        if value is None and not why and one.name == "visqol":
             continue  # not asked for
-        value = _restored(one.name, value, snr_db) if why is None else None
+        value = _restored(one.name, value, why)
         unheard = one.unheard(value)
         row = {
             "name": _first_up(one.title),
@@ -50,7 +48,7 @@ def table(audibility: Mapping[str, Any], *, snr_db: float) -> View | None:
             "word": None if unheard is None else _WORDS[one.high_is_better][unheard],
             "source": _value(one.source),
             "about": _value(one.about if one.source else _first_up(one.about)),
-            "why": None if why is None else str(why),
+            "why": _first_up(why) if value is not None or not why else f"Not measured: {why}",
         }
         (plain if one.threshold is None else judged).append(row)
     known = {one.name for one in MEASURES} | _TOLD_ELSEWHERE
@@ -95,21 +93,18 @@ def worst(audibility: Mapping[str, Any]) -> tuple[str, float] | None:
 
 
 def _plain(name: str, value: str) -> View:
-    empty = {"limit": None, "unheard": None, "word": None, "source": "", "about": "", "why": None}
+    empty = {"limit": None, "unheard": None, "word": None, "source": "", "about": "", "why": ""}
     return {"name": _first_up(name), "value": value, **empty}
 
 
-def _restored(name: str, value: Any, snr_db: float) -> float | None:
-    """A value that is None for being infinite: nothing was changed, or a ratio to silence."""
+def _restored(name: str, value: Any, why: str) -> float | None:
+    """A record's value; what is infinite has become None there, with a note that says why."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
-    if value is not None:
+    if value is not None or not why.startswith("infinite"):
         return None
-    if name == "snr_db":
-        return snr_db
-    if snr_db == math.inf and name in {"peak_db", "db_x", "nmr_mean_db", "nmr_worst_db"}:
-        return -math.inf
-    return None
+    silent = "silent" in why
+    return math.inf if (name == "db_x" if silent else name == "snr_db") else -math.inf
 
 
 def _value(text: str) -> str:

@@ -211,7 +211,7 @@ def _file(
         "seconds": wording.seconds(record.seconds),
         "seconds_value": record.seconds,
         "audible": measures.sentence(record.audibility),
-        "measures": measures.table(record.audibility, snr_db=record.snr_db),
+        "measures": measures.table(record.audibility),
         "masking": _masking(record, stock, shown),
         "notes": list(record.notes),
         "chances": _chances(record),
