@@ -462,6 +462,8 @@ def test_what_is_heard_is_what_was_chosen(open_page, listener):
         for name, y in loops.items()
     }
     assert kilohertz_3["B"] > 100 * kilohertz_3["A"]
+    strength = {name: np.sqrt(np.mean(np.square(y[inner]))) for name, y in loops.items()}
+    assert strength["A"] == pytest.approx(strength["B"], rel=1e-3)  # matched; as files they differ by 2 %
     own, other = (drawn[number].x, "B" if drawn[number].x == "A" else "A")
     np.testing.assert_array_equal(loops["X"][inner], loops[own][inner])
     assert np.abs(loops["X"] - loops[other])[inner].max() > 0.01
