@@ -347,8 +347,9 @@ def test_visqol_is_asked_if_wanted_and_known_to_be_missing_before_the_search(
     monkeypatch.setattr(workbench, "measure_audibility", measured)
     path = write(tmp_path / "a.wav", sound("dull", seed=65))
     if importlib.util.find_spec("visqol") is not None:
-        run(path, victim, Targeted("bright"), visqol=True)
-        assert asked == [True]
+        said: list[str] = []
+        run(path, victim, Targeted("bright"), visqol=True, report=said.append)
+        assert asked == [True] and "measuring Zimtohrli distance" in said
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SubterfugeError, match=r"visqol: is not installed, .*\[visqol\]"):
         attack_file(path, victim=victim, criterion=Targeted("bright"), out=tmp_path / "new", visqol=True)

@@ -129,8 +129,9 @@ def attack_file(
     tag = "away" if goal.away else victim.labels[int(goal.label[0])]
     written = write_audio(output_for(source, folder, tag), data, file)
     after = victim.verdict(load_plain(written, victim.sample_rate).to(device))
-    # Who has pressed Ctrl-C already is not kept waiting for the slow one.
-    audibility = _audibility(source, written, level, visqol and not interrupted, report)
+    # Who has pressed Ctrl-C already is not kept waiting for the slow one (and a report would raise it again).
+    told = None if interrupted else report
+    audibility = _audibility(source, written, level, visqol and not interrupted, told)
     if not audibility:
         notes.append("interrupted: how audible the change is was not measured")
     record = Record(
@@ -160,11 +161,17 @@ def _audibility(
     source: AudioFile, written: Path, level: float, visqol: bool, report: Callable[[str], None] | None
 ) -> dict[str, Any]:
     """How audible the change is, of both files as they are on disk; empty if Ctrl-C ended it."""
+    slow = visqol or source.seconds * source.channels > 20  # longer than a second or two
+
+    def tell(what: str) -> None:
+        if report is not None and slow:
+            report(f"measuring {what}")
+
     try:
-        if report is not None and visqol:
-            report("asking ViSQOL")
         changed = read_audio(written).data
-        return measure_audibility(source.data, changed, sr=source.sr, level=level, visqol=visqol).as_json()
+        return measure_audibility(
+            source.data, changed, sr=source.sr, level=level, visqol=visqol, report=tell
+        ).as_json()
     except KeyboardInterrupt:
         return {}
 
