@@ -168,7 +168,7 @@ def summary(picture: Picture, start: float, whole: bool) -> str:
         return "Nothing was changed here, so there is nothing to hide."
     worst = float(picture.worst_db[picture.moment])
     place = _place(picture, picture.moment, start)
-    of = "cells" if picture.channels == 1 else "cells of the channel with most of them"
+    of = "cells" if picture.channels == 1 else "worst channel’s cells"
     here = "" if whole else " here"
     if worst > 0:
         share = 100 * picture.share
