@@ -11,18 +11,15 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from subterfuge.audibility.bands import HIGHEST_HZ, bark, half_bands
-from subterfuge.features.frames import by_blocks, positive
+from subterfuge.audibility.spectra import power_and_tones, power_in_bands
+from subterfuge.features.frames import checked, positive
 
 # The shortest window, in seconds (512 samples at 44.1 kHz); the others are twice and four times as long.
 SHORTEST = 512 / 44100
 # Critical-band rates where the long window gives way to the middle one, and that to the short one.
 CHANGES = (6.5, 14.5)
-# By how much a peak of the long spectrum rises above what lies two and three bins away if it is a tone
-# (7 dB: ISO/IEC 11172-3, annex D, psychoacoustic model 1).
-_PEAK = 10**0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,75 +106,36 @@ def half_band_power(y: Tensor, *, sr: float) -> Tensor:
     Tensor
         A sine of amplitude ``A`` gives ``A**2 / 2``, divided among the bands that its spectral line touches.
     """
-    plan = layout(sr, y.dtype, y.device)
-    parts = [_regular(_powers(y, plan, i), y, plan, i) for i in range(3) if plan.weights[i].shape[1]]
-    return torch.cat(parts, -2)
+    plan = layout(sr, checked(y).dtype, y.device)
+    long = power_in_bands(y, plan.windows[0], plan.weights[0], hop=2 * plan.hop)
+    return torch.cat([_regular(long, y, plan), *_shorter(y, plan)], -2)
 
 
 def half_band_maskers(y: Tensor, *, sr: float) -> tuple[Tensor, Tensor]:
     """As :func:`half_band_power`, and the share of each band that is tones, in [0, 1], of the same shape.
 
-    A tone is a peak of the long window's spectrum that stands 7 dB above what is two and three bins away
-    (psychoacoustic model 1 of ISO/IEC 11172-3; there, further up, more neighbours are compared).
+    Tones are told by the long window everywhere: no other has peaks that are narrow enough.
     """
-    plan = layout(sr, y.dtype, y.device)
-
-    def with_tones(frames: Tensor) -> Tensor:
-        P = _squared(frames, plan.windows[0])
-        tonal = (P * _tones(P)) @ plan.everywhere
-        share = tonal / (P @ plan.everywhere).clamp(min=torch.finfo(P.dtype).tiny)
-        return torch.cat([P @ plan.weights[0], share], -1).transpose(-1, -2)
-
-    long = by_blocks(
-        y, with_tones, frame_length=plan.sizes[0], hop_length=2 * plan.hop, center=True, pad_mode="constant"
-    )
-    long = _regular(long, y, plan, 0)
-    bands = plan.weights[0].shape[1]
-    parts = [long[..., :bands, :]]
-    parts += [_powers(y, plan, i) for i in (1, 2) if plan.weights[i].shape[1]]
-    return torch.cat(parts, -2), long[..., bands:, :].clamp(max=1.0)
+    plan = layout(sr, checked(y).dtype, y.device)
+    power, tonal = power_and_tones(y, plan.windows[0], plan.everywhere, hop=2 * plan.hop)
+    share = tonal / power.clamp(min=torch.finfo(y.dtype).tiny)
+    long = torch.cat([power[:, : plan.weights[0].shape[1]], share], 1)
+    long, share = _regular(long, y, plan).split([plan.weights[0].shape[1], share.shape[1]], 1)
+    return torch.cat([long, *_shorter(y, plan)], -2), share.clamp(max=1.0)
 
 
-def _powers(y: Tensor, plan: Layout, which: int) -> Tensor:
-    """Power in the bands of one window, at its own frames."""
-
-    def of(frames: Tensor) -> Tensor:
-        return (_squared(frames, plan.windows[which]) @ plan.weights[which]).transpose(-1, -2)
-
-    hop = plan.hop * (2 if which == 0 else 1)
-    size = plan.sizes[which]
-    return by_blocks(y, of, frame_length=size, hop_length=hop, center=True, pad_mode="constant")
+def _shorter(y: Tensor, plan: Layout) -> list[Tensor]:
+    """Power in the bands of the middle and of the short window, where there are any."""
+    return [
+        power_in_bands(y, plan.windows[i], plan.weights[i], hop=plan.hop)
+        for i in (1, 2)
+        if plan.weights[i].shape[1]
+    ]
 
 
-def _squared(frames: Tensor, window: Tensor) -> Tensor:
-    X: Tensor = torch.fft.rfft(frames * window)
-    return X.real.square() + X.imag.square()
-
-
-def _regular(power: Tensor, y: Tensor, plan: Layout, which: int) -> Tensor:
+def _regular(power: Tensor, y: Tensor, plan: Layout) -> Tensor:
     """The long window's frames, every other one: in between, the mean of their neighbours."""
-    if which:
-        return power
     frames = 1 + y.shape[-1] // plan.hop
     between = (power[..., :-1] + power[..., 1:]) / 2
     between = torch.cat([between, power[..., -1:]], -1)
     return torch.stack([power, between], -1).flatten(-2)[..., :frames]
-
-
-@torch.no_grad()
-def _tones(P: Tensor) -> Tensor:
-    """1 at the bins of tones, 0 elsewhere, shape (..., frames, bins)."""
-    reach = 3
-    padded = functional.pad(P, (reach, reach))
-    n = P.shape[-1]
-
-    def at(offset: int) -> Tensor:
-        return padded[..., reach + offset : reach + offset + n]
-
-    far = torch.maximum(torch.maximum(at(-2), at(2)), torch.maximum(at(-3), at(3)))
-    peak = (_PEAK * far <= P) & (at(-1) < P) & (at(1) <= P) & (P > 0)
-    wide = functional.pad(peak.to(P.dtype), (2, 2))
-    out = wide[..., :n].clone()
-    for offset in range(1, 5):
-        torch.maximum(out, wide[..., offset : offset + n], out=out)
-    return out

@@ -126,19 +126,12 @@ def masking_threshold(
     power, tones = half_band_maskers(_checked(y), sr=sr)
     spread, offsets = _spreading(sr, y.dtype, y.device)
     full = 10 ** (level / 10) * 2  # a mean square of one, in units of the threshold of 0 dB SPL
-    tiny = torch.finfo(y.dtype).tiny
-    loud = 10 * torch.log10((full * power).clamp(min=1.0)) / (_LEVELS[1] - _LEVELS[0])
-    loud = loud.clamp(max=len(_LEVELS) - 1 - 1e-4)
     masks = power * (tones * offsets[:, None] + (1 - tones) * 10 ** (-NOISE_MASKS / 10))
-    masked = torch.zeros_like(power[..., 1:, :])
-    for number, matrix in enumerate(spread):
-        # Each masker goes to the two levels next to its own, in shares.
-        share = (1 - (loud - number).abs()).clamp(min=0)
-        masked = masked + matrix @ (share * masks)
     bands = critical_bands(sr)
     quiet = (10 ** (bands.quiet.clamp(max=quiet_at_most) / 10) / full).to(y)[:, None]
-    above = torch.log10(((masked + quiet) / quiet).clamp(min=1.0 + tiny))
-    return quiet * 10 ** _after(above, layout(sr, y.dtype, y.device).hop / sr)
+    # How far above the quiet, in nepers: masking fades with time in proportion to that.
+    above = torch.log1p(_spread(full * power, masks, spread) / quiet)
+    return quiet * _after(above, layout(sr, y.dtype, y.device).hop / sr).exp()
 
 
 def noise_to_mask(original: Tensor, changed: Tensor, *, sr: float, level: float = LEVEL) -> Tensor:
@@ -175,21 +168,38 @@ def _pairs(half: Tensor) -> Tensor:
     return half[..., :-1, :] + half[..., 1:, :]
 
 
-@lru_cache(maxsize=16)
-def _spreading(sr: float, dtype: torch.dtype, device: torch.device) -> tuple[tuple[Tensor, ...], Tensor]:
-    """How much of each half-Bark masker reaches each critical band, at each level; and what tones lose.
+def _spread(loudness: Tensor, masks: Tensor, spread: Tensor) -> Tensor:
+    """What maskers add up to in each critical band, shape (batch, bands, frames).
 
-    Scaled so that a masker's own critical band gets all of it at 60 dB and 1 kHz.
+    ``loudness`` and ``masks``, shape (batch, maskers, frames), are the maskers' powers (1: 0 dB SPL) and
+    what they mask in their own bands; each goes to the two levels next to its own, in shares.
+    """
+    step = (_LEVELS[1] - _LEVELS[0]) * math.log(10) / 10
+    place = (loudness.clamp(min=1.0).log() / step).clamp(max=len(_LEVELS) - 1 - 1e-4)
+    lower = place.detach().floor()
+    share = place - lower
+    rows, maskers, frames = masks.shape
+    at = (lower * maskers).long() + torch.arange(maskers, device=masks.device)[:, None]
+    parts = masks.new_zeros(rows, len(_LEVELS) * maskers, frames)
+    parts = parts.scatter(1, torch.cat([at, at + maskers], 1), torch.cat([(1 - share) * masks, share * masks], 1))
+    return spread @ parts
+
+
+@lru_cache(maxsize=16)
+def _spreading(sr: float, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """How much of each half-Bark masker reaches each critical band; and what tones lose.
+
+    The first of shape (bands, levels * maskers), scaled so that a masker's own critical band gets all of it
+    at 60 dB and 1 kHz.
     """
     bands = critical_bands(sr)
     place = torch.arange(len(bands.rate) + 1, dtype=torch.float64) / 2 + 0.25
     hz = torch.from_numpy(hertz(place.numpy())).clamp(min=50.0)
     distance = bands.rate[:, None] - place
-    matrices = []
     own = _reach(torch.tensor([0.25, -0.25]), 60.0, torch.tensor([1000.0, 1000.0])).mean()
-    for level in _LEVELS:
-        matrices.append((_reach(distance, level, hz) / own).to(device, dtype))
-    return tuple(matrices), (10 ** (-(TONE_MASKS + place) / 10)).to(device, dtype)
+    spread = torch.cat([_reach(distance, level, hz) / own for level in _LEVELS], 1)
+    spread[spread < 1e-20] = 0.0  # nothing; but numbers that are too small for float32 are slow
+    return spread.to(device, dtype), (10 ** (-(TONE_MASKS + place) / 10)).to(device, dtype)
 
 
 def _reach(distance: Tensor, level: float, hz: Tensor) -> Tensor:
@@ -200,13 +210,21 @@ def _reach(distance: Tensor, level: float, hz: Tensor) -> Tensor:
 
 
 def _after(above: Tensor, hop: float) -> Tensor:
-    """What is masked at each frame by it and by those before; as powers of ten above the quiet."""
+    """What is masked at each frame by it and by those before, in the unit of ``above``."""
     frames = above.shape[-1]
-    out = above
-    lag = 1
-    while lag * hop < _GONE and lag < frames:
-        left = 1 - math.log(max(lag * hop / _HOLD, 1.0)) / math.log(_GONE / _HOLD)
-        past = torch.nn.functional.pad(above[..., : frames - lag], (lag, 0))
-        out = torch.maximum(out, left * past)
-        lag += 1
-    return out
+    lags = range(1, min(frames, math.ceil(_GONE / hop)))
+    left = [1 - math.log(max(lag * hop / _HOLD, 1.0)) / math.log(_GONE / _HOLD) for lag in lags]
+    with torch.no_grad():
+        most = above.clone()
+        since = torch.zeros_like(above, dtype=torch.int64)
+        for lag, part in zip(lags, left, strict=True):
+            past = part * above[..., : frames - lag]
+            now = most[..., lag:]
+            if above.requires_grad:
+                since[..., lag:].masked_fill_(past > now, lag)
+            torch.maximum(now, past, out=now)
+    if not above.requires_grad:
+        return most
+    # The same once more, from where it was found: one gather has a gradient that costs next to nothing.
+    kept = above.new_tensor([1.0, *left])
+    return kept[since] * above.gather(-1, torch.arange(frames, device=above.device) - since)

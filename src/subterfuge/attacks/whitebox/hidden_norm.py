@@ -13,17 +13,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from subterfuge.audibility.analysis import layout
-from subterfuge.audibility.bands import MOST_IN_QUIET, bark
+from subterfuge.audibility.bands import bark
 from subterfuge.audibility.masking import LEVEL, band_power, critical_bands, masking_threshold
 
-# What may be filled is masked for a listener who turns the volume up by this much, too (dB), and does not
-# count on the ear's being dull at the ends of its range (dB SPL): loudspeakers and ears differ most there.
-LOUDER, DULL = 20.0, 25.0
-assert DULL < MOST_IN_QUIET
+# What may be filled does not count on the ear's being dull at the ends of its range (dB SPL): ears and
+# loudspeakers differ most there.
+DULL = 40.0
+# Window of the shaping in frames of the model (46 ms): a shorter one would spill over steep flanks of the
+# threshold below 300 Hz.
+_HOPS = 8
 
 
 def room(y: Tensor, *, sr: float, level: float = LEVEL) -> Tensor:
-    """What an attack may fill: a stricter masking threshold, shape (batch, bands, frames).
+    """What an attack may fill: the masking threshold, held at :data:`DULL`, shape (batch, bands, frames).
 
     Parameters
     ----------
@@ -32,8 +34,7 @@ def room(y: Tensor, *, sr: float, level: float = LEVEL) -> Tensor:
     level : float
         See :func:`subterfuge.audibility.masking.masking_threshold`, which this is never above.
     """
-    at, louder = (masking_threshold(y, sr=sr, level=x, quiet_at_most=DULL) for x in (level, level + LOUDER))
-    return torch.minimum(at, louder)
+    return masking_threshold(y, sr=sr, level=level, quiet_at_most=DULL)
 
 
 class HiddenNorm:
@@ -61,7 +62,7 @@ class HiddenNorm:
     def __init__(self, threshold: Tensor, sr: float, samples: int) -> None:
         self.threshold, self.sr, self.samples = threshold, sr, samples
         hop = layout(sr, torch.float32, torch.device("cpu")).hop
-        self.size, self.step = 4 * hop, 2 * hop
+        self.size, self.step, self.hop = _HOPS * hop, _HOPS // 4 * hop, hop
         bands = critical_bands(sr)
         hz = torch.arange(self.size // 2 + 1) * sr / self.size
         place = (torch.from_numpy(bark(hz.numpy())) / 0.5 - 1).clamp(0, len(bands.rate) - 1)
@@ -69,7 +70,7 @@ class HiddenNorm:
         self.above = (self.below + 1).clamp(max=len(bands.rate) - 1)
         self.share = (place.to(threshold) - self.below)[:, None]
         self.bins = ((bands.high - bands.low) * self.size / sr).to(threshold)[:, None]
-        self.window = torch.hann_window(self.size).sqrt().to(threshold)
+        self.window = torch.hann_window(self.size).to(threshold)
         self.weight = torch.ones_like(threshold)
         self.set(depth=0.0, power=2.0, levelling=0.0)
 
@@ -109,16 +110,20 @@ class HiddenNorm:
 
     def _shaped(self, x: Tensor, log_gain: Tensor) -> Tensor:
         """``x`` with each cell multiplied by a gain, the least of those about it in time."""
-        hop, step = self.size // 4, self.step
-        frames = self.samples // step + 2
-        low = -functional.max_pool1d(-log_gain, 3, stride=1, padding=1)[..., :: step // hop]
+        step = self.step
+        near = _HOPS // 4
+        low = -functional.max_pool1d(-log_gain, 2 * near + 1, stride=1, padding=near)[
+            ..., :: step // self.hop
+        ]
         low = low[:, self.below] * (1 - self.share) + low[:, self.above] * self.share
-        low = functional.pad(low, (0, max(0, frames - low.shape[-1])), mode="replicate")[..., :frames]
-        padded = functional.pad(x, (step, frames * step - self.samples))
-        spectra = torch.fft.rfft(padded.unfold(1, self.size, step) * self.window)
-        back = torch.fft.irfft(spectra * low.exp().transpose(1, 2), self.size) * self.window
-        out = x.new_zeros(len(x), (frames + 1) * step)
-        for half in (0, 1):
-            run = back[..., half * step : (half + 1) * step].flatten(1)
-            out[:, half * step : half * step + run.shape[1]] += run
-        return out[:, step : step + self.samples]
+        frames = -(-self.samples // step) + 3  # every sample lies in four
+        # The first is centred one step before the clip's beginning.
+        low = functional.pad(low, (1, max(0, frames - 1 - low.shape[-1])), mode="replicate")[..., :frames]
+        padded = functional.pad(x, (3 * step, frames * step - self.samples))
+        spectra = torch.fft.rfft(padded.unfold(1, self.size, step)[:, :frames] * self.window)
+        back = torch.fft.irfft(spectra * low.exp().transpose(1, 2), self.size) * (self.window / 1.5)
+        out = x.new_zeros(len(x), (frames + 3) * step)
+        for part in range(4):
+            run = back[..., part * step : (part + 1) * step].flatten(1)
+            out[:, part * step : part * step + run.shape[1]] += run
+        return out[:, 3 * step : 3 * step + self.samples]
