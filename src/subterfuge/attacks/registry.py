@@ -119,8 +119,8 @@ def chosen(attack: str | None, audibility: str | None) -> str:
     find(attack)
     if audibility is not None and attack != BY_AUDIBILITY[audibility]:
         raise SubterfugeError(
-            f"audibility: got {audibility!r} with the attack {attack!r}, expected one of the two: each attack "
-            "has its own measure of what is small"
+            f"audibility: got {audibility!r} with the attack {attack!r}, expected one of the two: each "
+            "attack has its own measure of what is small"
         )
     return attack
 
