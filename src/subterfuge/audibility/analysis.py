@@ -118,10 +118,9 @@ def half_band_maskers(y: Tensor, *, sr: float) -> tuple[Tensor, Tensor]:
     """
     plan = layout(sr, checked(y).dtype, y.device)
     power, tonal = power_and_tones(y, plan.windows[0], plan.everywhere, hop=2 * plan.hop)
-    share = tonal / power.clamp(min=torch.finfo(y.dtype).tiny)
-    long = torch.cat([power[:, : plan.weights[0].shape[1]], share], 1)
-    long, share = _regular(long, y, plan).split([plan.weights[0].shape[1], share.shape[1]], 1)
-    return torch.cat([long, *_shorter(y, plan)], -2), share.clamp(max=1.0)
+    share = (tonal / power.clamp(min=torch.finfo(y.dtype).tiny)).clamp(max=1.0)
+    long = _regular(power[:, : plan.weights[0].shape[1]], y, plan)
+    return torch.cat([long, *_shorter(y, plan)], -2), _regular(share, y, plan)
 
 
 def _shorter(y: Tensor, plan: Layout) -> list[Tensor]:

@@ -180,8 +180,10 @@ def _spread(loudness: Tensor, masks: Tensor, spread: Tensor) -> Tensor:
     share = place - lower
     rows, maskers, frames = masks.shape
     at = (lower * maskers).long() + torch.arange(maskers, device=masks.device)[:, None]
-    parts = masks.new_zeros(rows, len(_LEVELS) * maskers, frames)
-    parts = parts.scatter(1, torch.cat([at, at + maskers], 1), torch.cat([(1 - share) * masks, share * masks], 1))
+    parts = torch.cat([(1 - share) * masks, share * masks], 1)
+    parts = parts.new_zeros(rows, len(_LEVELS) * maskers, frames).scatter(
+        1, torch.cat([at, at + maskers], 1), parts
+    )
     return spread @ parts
 
 
