@@ -41,6 +41,7 @@ def demo_run(out: str | Path, *, seed: int = 0) -> Run:
         victim=victim,
         victim_name=VICTIM,
         attack=DEFAULT,
+        access="gradients",
         steps=None,
         budget=None,
         seed=seed,

@@ -12,6 +12,7 @@ from types import FrameType
 
 import torch
 
+from subterfuge.attacks.oracle import check_access
 from subterfuge.attacks.record import Record
 from subterfuge.attacks.registry import chosen
 from subterfuge.audibility.masking import LEVEL
@@ -39,6 +40,7 @@ class Run:
     victim: Victim
     victim_name: str
     attack: str
+    access: str
     steps: int | None
     budget: int | None
     seed: int
@@ -99,7 +101,7 @@ def plan(
     audibility : str, optional
         What a change is to be small by: ``masked`` (what the clip hides; the default) or ``l2``.
     access : str
-        What the attack may see of the victim: ``gradients``, ``scores`` or ``label``.
+        What the attack may see of the victim: ``gradients``, ``scores``, ``top-k`` or ``label``.
     steps, budget : int, optional
         Limits on the search: steps of the attack, queries of the victim a file.
     seed : int
@@ -122,8 +124,8 @@ def plan(
     from subterfuge.audibility.visqol import check_visqol
 
     criterion = _criterion(to, away, confidence)
-    attack = chosen(attack, audibility)
-    _check_attack(attack, access)
+    attack = chosen(attack, audibility, access)
+    check_access(attack, access)
     for name, value in (("steps", steps), ("budget", budget)):
         if value is not None and value < 1:
             raise SubterfugeError(f"{name}: got {value}, expected a whole number from 1 up")
@@ -145,6 +147,7 @@ def plan(
         victim=model,
         victim_name=victim,
         attack=attack,
+        access=access,
         steps=steps,
         budget=budget,
         seed=seed,
@@ -192,6 +195,7 @@ def carry_out(
                     victim_name=run.victim_name,
                     criterion=criterion,
                     attack=run.attack,
+                    access=run.access,
                     steps=run.steps,
                     budget=run.budget,
                     seed=run.seed,
@@ -284,18 +288,6 @@ def _criterion(to: str | None, away: bool, confidence: float | None) -> Criterio
             raise SubterfugeError("got --confidence with --away, expected it only with --to LABEL")
         return Untargeted()
     return Targeted(to, confidence)
-
-
-def _check_attack(attack: str, access: str) -> None:
-    from subterfuge.attacks import registry
-
-    registry.find(attack)
-    if access not in ("gradients", "scores", "label"):
-        raise SubterfugeError(f"access: got {access!r}, expected gradients, scores or label")
-    if access != "gradients":
-        raise SubterfugeError(
-            f"access: attack {attack!r} needs gradients, and no attack that does with {access} is built yet"
-        )
 
 
 def _check_label(criterion: Criterion, model: Victim, name: str) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from subterfuge.audio import AudioFile
 from subterfuge.victims.victim import Hearing, Victim
 
 
@@ -116,6 +117,37 @@ class AtRate(torch.nn.Module):
     def verdict(self, y: Tensor) -> Hearing:
         """The victim's plain path."""
         return self.victim.verdict(self._there(y))
+
+
+class OnLattice(AtRate):
+    """A victim that hears each waveform as a file would hold it: every channel rounded to its subtype.
+
+    What an attack finds with it is found of the file itself, and needs no rounding afterwards.
+
+    Parameters
+    ----------
+    victim : Victim
+    file : AudioFile
+        The original; the waveforms asked about are taken as the mean of its channels, changed alike.
+    gain : float
+        See :class:`AtRate`.
+    """
+
+    def __init__(self, victim: Victim, file: AudioFile, *, gain: float = 1.0) -> None:
+        super().__init__(victim, file.sr, gain=gain)
+        self.differentiable, self.guided = False, False
+        self.file = file
+        self.mono = file.data.float().mean(0) / gain
+
+    def data(self, y: Tensor) -> Tensor:
+        """Samples of the file for one waveform, shape (samples,) to (channels, samples)."""
+        from subterfuge.attacks.lattice import rounded
+
+        return rounded(self.file, (y.cpu().double() - self.mono.double()) * self.gain)
+
+    def _there(self, y: Tensor) -> Tensor:
+        heard = torch.stack([self.data(row).float().mean(0) for row in y]).to(y)
+        return resample(heard, orig_sr=self.sample_rate, target_sr=self.victim.sample_rate)
 
 
 def at_rate(victim: Victim, sample_rate: int, *, gain: float = 1.0) -> AtRate:

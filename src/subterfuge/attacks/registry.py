@@ -32,6 +32,8 @@ class Entry:
         Whether it takes a radius (``eps`` or ``snr_db``); without one it searches for the smallest.
     options : dict
         Keyword options that the name stands for.
+    access : str
+        The least that it must see of the victim: ``gradients``, ``scores`` or ``label``.
     hides : bool
         Whether it makes a change small by what the clip masks, and takes ``level`` and ``threshold``.
     """
@@ -41,6 +43,7 @@ class Entry:
     norm: float = 2.0
     fixed_budget: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    access: str = "gradients"
     hides: bool = False
 
 
@@ -97,10 +100,13 @@ ATTACKS: dict[str, Entry] = {
 # What a change is small by, and the attack that makes it so.
 BY_AUDIBILITY = {"masked": "masked", "l2": "minimal"}
 DEFAULT = "masked"
+BLIND_DEFAULT = "hunt"
 
 
-def chosen(attack: str | None, audibility: str | None) -> str:
+def chosen(attack: str | None, audibility: str | None, access: str = "gradients") -> str:
     """Name of the attack: the one that was asked for, or that for the measure that was, or the default.
+
+    Without gradients the default is :data:`BLIND_DEFAULT`.
 
     Raises
     ------
@@ -114,6 +120,8 @@ def chosen(attack: str | None, audibility: str | None) -> str:
     """
     if audibility is not None and audibility not in BY_AUDIBILITY:
         raise SubterfugeError(f"audibility: got {audibility!r}, expected {' or '.join(BY_AUDIBILITY)}")
+    if attack is None and audibility is None and access != "gradients":
+        return BLIND_DEFAULT
     if attack is None:
         return BY_AUDIBILITY[audibility] if audibility is not None else DEFAULT
     find(attack)

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from subterfuge import __version__
-from subterfuge.attacks.file_domain import AtRate, at_rate
+from subterfuge.attacks.file_domain import AtRate, OnLattice, at_rate
 from subterfuge.attacks.lattice import Judge, rounded, settle
+from subterfuge.attacks.oracle import Oracle, check_access
 from subterfuge.attacks.outcome import Outcome
 from subterfuge.attacks.record import Record
 from subterfuge.attacks.registry import DEFAULT, find, get_attack
@@ -44,6 +45,7 @@ def attack_file(
     out: str | Path,
     victim_name: str = "victim",
     attack: str = DEFAULT,
+    access: str = "gradients",
     steps: int | None = None,
     budget: int | None = None,
     seed: int = 0,
@@ -69,6 +71,10 @@ def attack_file(
         For the record.
     attack : str
         A name in :mod:`subterfuge.attacks.registry`.
+    access : str
+        What the attack may see of the victim: ``gradients``, ``scores``, ``top-k`` or ``label``. One that
+        needs no gradients asks an :class:`subterfuge.attacks.oracle.Oracle`, about the file as it would be
+        written each time, and spends no query besides.
     steps : int, optional
         The attack's own default if None.
     budget : int, optional
@@ -96,6 +102,7 @@ def attack_file(
     began = time.monotonic()
     source = read_audio(path)
     get_attack(attack)  # a wrong option is said before anything else is done
+    check_access(attack, access)
     check_level(level)
     if visqol:
         check_visqol()
@@ -110,12 +117,17 @@ def attack_file(
     data, forward, backward = file.data, 2, 0  # the two verdicts, on the clip and on what is written
     interrupted = False
     if not bool(goal.reached(before)):
-        hearer = at_rate(victim, file.sr, gain=max(1.0, float(file.data.abs().max())))
-        outcome = _search(hearer, file, criterion, attack, steps, budget, seed, device, level, report)
+        gain = max(1.0, float(file.data.abs().max()))
+        blind = find(attack).access != "gradients"
+        hearer = OnLattice(victim, file, gain=gain) if blind else at_rate(victim, file.sr, gain=gain)
+        asked = Oracle(hearer, access="scores" if access == "gradients" else access) if blind else hearer
+        y = _mono(file, hearer).to(device)
+        options = _hiding(file, hearer, level) if find(attack).hides else {}
+        outcome = _search(asked, y, criterion, attack, steps, budget, seed, options, report)
         judge = Judge(hearer, goal, device=device)
         delta = (outcome.audio[0].double().cpu() - _mono(file, hearer)[0].double()) * hearer.gain
         data, interrupted = rounded(file, delta), outcome.interrupted
-        if bool(outcome.success[0]):
+        if bool(outcome.success[0]) and not blind:
             try:
                 data, settled = settle(file, delta, judge)
                 if not settled:
@@ -177,21 +189,18 @@ def _audibility(
 
 
 def _search(
-    hearer: AtRate,
-    file: AudioFile,
+    hearer: Victim,
+    y: Tensor,
     criterion: Criterion,
     attack: str,
     steps: int | None,
     budget: int | None,
     seed: int,
-    device: str,
-    level: float,
+    options: dict[str, Any],
     report: Callable[[str], None] | None,
 ) -> Outcome:
-    y = _mono(file, hearer).to(device)
-    options: dict[str, Any] = {} if steps is None else {"steps": steps}
-    if find(attack).hides:
-        options |= _hiding(file, hearer, level)
+    if steps is not None:
+        options = {**options, "steps": steps}
     size = torch.linalg.vector_norm(y)
 
     def watch(number: int, best: Tensor) -> None:

@@ -32,7 +32,9 @@ def attack(
     ] = None,
     access: Annotated[
         str,
-        typer.Option("--access", metavar="gradients|scores|label", help="What may be seen of the victim."),
+        typer.Option(
+            "--access", metavar="gradients|scores|top-k|label", help="What may be seen of the victim."
+        ),
     ] = "gradients",
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, metavar="N", help="Steps of the search.")

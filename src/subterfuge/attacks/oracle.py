@@ -1,0 +1,211 @@
+"""A victim behind a counter: it tells an attack no more than it is granted, and every question counts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from subterfuge.errors import SubterfugeError
+from subterfuge.victims.victim import Hearing, Victim
+
+ACCESS = ("gradients", "scores", "top-k", "label")
+# What each attack may be given: more than it needs is no harm.
+_GRANTS = {"gradients": 3, "scores": 2, "top-k": 1, "label": 0}
+
+
+class Oracle:
+    """A victim as a black box: scores, the best few scores, or the label alone.
+
+    It is a victim like any other, so whatever asks a victim can ask it. Each row of each call is one query.
+
+    Parameters
+    ----------
+    victim : Victim
+    access : str
+        ``scores``: the logarithms of its probabilities (its scores, where it has none); ``top-k``: those of
+        the ``top`` most probable labels, for the others the most that is left for them; ``label``: what it
+        predicts, told as scores of 1 and 0.
+    top : int
+        How many labels ``top-k`` shows.
+    log : path, optional
+        Where every question and answer is written to, one JSON object a line: ``sha256`` of the waveform
+        (float32, little endian), ``predicted``, ``scores``. What an earlier run has written there is
+        answered from it, without asking the victim again, as long as the questions are the same.
+
+    Attributes
+    ----------
+    queries : int
+        Waveforms that were asked about.
+    replayed : int
+        Those of them that were answered from the log.
+
+    Raises
+    ------
+    SubterfugeError
+        If the access is not one of those, or the log cannot be read.
+
+    Examples
+    --------
+    >>> box = Oracle(victim, access="label")
+    >>> box.hear(y).scores[0].tolist()
+    [1.0, 0.0]
+    >>> box.queries
+    2
+    """
+
+    differentiable = False
+    guided = False
+
+    def __init__(
+        self, victim: Victim, *, access: str = "scores", top: int = 3, log: str | Path | None = None
+    ) -> None:
+        if access not in ("scores", "top-k", "label"):
+            raise SubterfugeError(f"access: got {access!r}, expected scores, top-k or label")
+        if top < 1:
+            raise SubterfugeError(f"top: got {top}, expected a whole number from 1 up")
+        self.victim, self.access, self.top = victim, access, top
+        self.labels, self.sample_rate = victim.labels, victim.sample_rate
+        self.queries = self.replayed = 0
+        self._log = None if log is None else Path(log)
+        self._known = {} if self._log is None else _read_log(self._log)
+
+    @torch.no_grad()
+    def hear(self, y: Tensor, *, probabilities: bool = False) -> Hearing:
+        """What the access grants of one query a row, ``y`` of shape (batch, samples).
+
+        Raises
+        ------
+        SubterfugeError
+            If probabilities are wanted that the access, or the victim, does not give.
+        """
+        if self._log is None:
+            predicted, scores, shown = self._ask(y)
+        else:
+            predicted, scores, shown = self._ask_log(y)
+        self.queries += len(y)
+        if self.access == "label":
+            if probabilities:
+                raise SubterfugeError("confidence: got one with access to labels alone, expected none")
+            return Hearing(torch.nn.functional.one_hot(predicted, len(self.labels)).to(y.dtype), predicted)
+        if self.access == "top-k":
+            scores = _top(scores, min(self.top, scores.shape[1]), shown)
+        return Hearing(scores, predicted, scores.exp() if probabilities and shown else None)
+
+    def scores(self, y: Tensor) -> Tensor:
+        """One score per label, shape (batch, labels)."""
+        return self.hear(y).scores
+
+    def predict(self, y: Tensor) -> Tensor:
+        """Index of the label heard, int64, shape (batch,)."""
+        return self.hear(y).predicted
+
+    def probabilities(self, y: Tensor) -> Tensor | None:
+        """Probabilities as far as they are shown, shape (batch, labels), or None."""
+        return None if self.access == "label" else self.hear(y, probabilities=True).probabilities
+
+    def verdict(self, y: Tensor) -> Hearing:
+        """As :meth:`hear`: a black box has no other path."""
+        return self.hear(y)
+
+    def _ask(self, y: Tensor) -> tuple[Tensor, Tensor, bool]:
+        """Prediction and scores of the victim, and whether these are logarithms of probabilities."""
+        if self.access == "label":
+            predicted = self.victim.predict(y)
+            return predicted, torch.zeros(len(y), len(self.labels), dtype=y.dtype, device=y.device), False
+        hearing = self.victim.hear(y, probabilities=True)
+        if hearing.probabilities is None:
+            return hearing.predicted, hearing.scores, False
+        tiny = torch.finfo(hearing.probabilities.dtype).tiny
+        return hearing.predicted, hearing.probabilities.clamp(min=tiny).log(), True
+
+    def _ask_log(self, y: Tensor) -> tuple[Tensor, Tensor, bool]:
+        assert self._log is not None
+        digests = [_digest(row) for row in y]
+        new = [i for i, digest in enumerate(digests) if digest not in self._known]
+        self.replayed += len(digests) - len(new)
+        if new:
+            predicted, scores, shown = self._ask(y[new])
+            lines = []
+            for i, label, row in zip(new, predicted.tolist(), scores.double().tolist(), strict=True):
+                self._known[digests[i]] = (label, row, shown)
+                told = {"sha256": digests[i], "predicted": label, "scores": row, "logarithms": shown}
+                lines.append(json.dumps(told, allow_nan=False) + "\n")
+            with self._log.open("a", encoding="utf-8") as file:
+                file.write("".join(lines))
+        answers = [self._known[digest] for digest in digests]
+        return (
+            torch.tensor([label for label, _, _ in answers], device=y.device),
+            torch.tensor([row for _, row, _ in answers], dtype=torch.float64, device=y.device),
+            all(shown for _, _, shown in answers),
+        )
+
+
+def grants(access: str, needed: str) -> bool:
+    """Whether an attack that needs ``needed`` may be used with ``access``.
+
+    Examples
+    --------
+    >>> grants("scores", "label"), grants("label", "scores")
+    (True, False)
+    """
+    return _GRANTS[access] >= _GRANTS[needed]
+
+
+def check_access(attack: str, access: str) -> None:
+    """Refuse an attack that needs more than the access grants.
+
+    Raises
+    ------
+    SubterfugeError
+        Naming both, and attacks that would do.
+
+    Examples
+    --------
+    >>> check_access("minimal", "label")
+    Traceback (most recent call last):
+        ...
+    subterfuge.errors.SubterfugeError: access: got 'label' for the attack 'minimal', which needs gradients...
+    """
+    from subterfuge.attacks.registry import ATTACKS, find
+
+    if access not in ACCESS:
+        raise SubterfugeError(f"access: got {access!r}, expected {', '.join(ACCESS)}")
+    needed = find(attack).access
+    if not grants(access, needed):
+        able = [name for name, entry in ATTACKS.items() if grants(access, entry.access)]
+        would = f"; {', '.join(able)} would do" if able else ""
+        raise SubterfugeError(
+            f"access: got {access!r} for the attack {attack!r}, which needs {needed}{would}"
+        )
+
+
+def _top(scores: Tensor, top: int, shown: bool) -> Tensor:
+    """Scores of the best; the others share what the least of them, or one, leaves."""
+    best = scores.topk(top, dim=1)
+    least = best.values[:, -1:]
+    if shown:
+        left = (1 - best.values.exp().sum(1, keepdim=True)).clamp(min=torch.finfo(scores.dtype).tiny)
+        least = torch.minimum(least, left.log())
+    return least.expand_as(scores).clone().scatter(1, best.indices, best.values)
+
+
+def _digest(row: Tensor) -> str:
+    return hashlib.sha256(row.detach().float().cpu().numpy().astype("<f4").tobytes()).hexdigest()
+
+
+def _read_log(path: Path) -> dict[str, tuple[int, list[float], bool]]:
+    if not path.exists():
+        return {}
+    known: dict[str, tuple[int, list[float], bool]] = {}
+    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")  # a killed run leaves half a line
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            told = json.loads(line)
+            known[told["sha256"]] = (int(told["predicted"]), list(told["scores"]), bool(told["logarithms"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise SubterfugeError(f"{path}: line {number} is no answer of an oracle") from error
+    return known
