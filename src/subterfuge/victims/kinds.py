@@ -54,9 +54,12 @@ def write_weights(model: Any, kind: str, path: Path, *, copy_of: Path | None = N
     if copy_of is not None:
         shutil.copyfile(copy_of, path)
     elif kind == "cnn":
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
-        save_file({name: one.detach().cpu().contiguous() for name, one in model.weights().items()}, path)
+        # Not save_file, whose files nobody but their owner may read, whatever the umask says.
+        path.write_bytes(
+            save({name: one.detach().cpu().contiguous() for name, one in model.weights().items()})
+        )
     else:
         import skops.io
 
