@@ -42,8 +42,11 @@ LEVEL = 92.0
 NOISE_MASKS, TONE_MASKS = 5.5, 14.5
 # Terhardt 1979: slopes in dB a Bark, below a masker and above it (there: 24 + 0.23 kHz / f - 0.2 L).
 _BELOW, _ABOVE, _ABOVE_LOW, _ABOVE_LEVEL = 27.0, 24.0, 230.0, 0.2
-# Slopes are worked out at these levels, in dB SPL, and in between their effects are mixed.
-_LEVELS = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0)
+# Slopes are worked out at these levels, in dB SPL, and in between their effects are mixed: never less than
+# the formula gives, and by less than 2 dB more (every 20 dB it would be 5).
+_LEVELS = tuple(range(0, 101, 10))
+# So many frames (24 s) are spread at once, so that length costs no more memory than it must.
+_FRAMES = 4096
 # Masking after a masker: whole for 5 ms, then less with the logarithm of time, gone after 200 ms
 # (Zwicker and Fastl, "Psychoacoustics", 3rd edition, 2007, section 4.4.2).
 _HOLD, _GONE = 0.005, 0.2
@@ -129,8 +132,10 @@ def masking_threshold(
     masks = power * (tones * offsets[:, None] + (1 - tones) * 10 ** (-NOISE_MASKS / 10))
     bands = critical_bands(sr)
     quiet = (10 ** (bands.quiet.clamp(max=quiet_at_most) / 10) / full).to(y)[:, None]
+    maskers = zip(torch.split(full * power, _FRAMES, -1), torch.split(masks, _FRAMES, -1), strict=True)
+    masked = torch.cat([_spread(loudness, part, spread) for loudness, part in maskers], -1)
     # How far above the quiet, in nepers: masking fades with time in proportion to that.
-    above = torch.log1p(_spread(full * power, masks, spread) / quiet)
+    above = torch.log1p(masked / quiet)
     return quiet * _after(above, layout(sr, y.dtype, y.device).hop / sr).exp()
 
 
@@ -179,7 +184,8 @@ def _spread(loudness: Tensor, masks: Tensor, spread: Tensor) -> Tensor:
     lower = place.detach().floor()
     share = place - lower
     rows, maskers, frames = masks.shape
-    at = (lower * maskers).long() + torch.arange(maskers, device=masks.device)[:, None]
+    level = lower.long().clamp(0, len(_LEVELS) - 2)  # of what is no number, too
+    at = level * maskers + torch.arange(maskers, device=masks.device)[:, None]
     parts = torch.cat([(1 - share) * masks, share * masks], 1)
     parts = parts.new_zeros(rows, len(_LEVELS) * maskers, frames).scatter(
         1, torch.cat([at, at + maskers], 1), parts
