@@ -44,10 +44,13 @@ class Goal:
     def margin(self, hearing: Hearing) -> Tensor:
         """How far inside the goal each row is, shape (batch,); positive means reached, differentiable.
 
-        The label's score less the best other's (negated when away). With a confidence, the smaller
-        of that and the log-odds by which the probability exceeds it.
+        The label's score less the best other's (negated when away); where several labels may be heard at
+        once, how far the label's score is above its own threshold. With a confidence, the smaller of that
+        and the log-odds by which the probability exceeds it. Of several hearings, the least or the mean.
         """
-        margin = self.score_margin(hearing.scores)
+        if hearing.each:
+            return hearing.pooled([self.margin(one) for one in hearing.each])
+        margin = self._above(hearing) if hearing.multilabel else self.score_margin(hearing.scores)
         if self.confidence is None:
             return margin
         return torch.minimum(margin, self.surplus(hearing).to(margin.dtype))
@@ -73,8 +76,18 @@ class Goal:
         """One margin a rival label, shape (batch, labels - 1), differentiable.
 
         Towards a label all must be positive, away from one any will do. With a confidence, its surplus of
-        log-odds is one more column.
+        log-odds is one more column. Where several labels may be heard at once there is one column for them
+        all, the label's own threshold being its only rival. Of several hearings, the columns of all; away
+        from a label, for each rival the least.
         """
+        if hearing.each:
+            parts = [self.duels(one) for one in hearing.each]
+            return torch.stack(parts).amin(0) if self.away else torch.cat(parts, 1)
+        if hearing.multilabel:
+            above = self._above(hearing)[:, None]
+            if self.confidence is None:
+                return above
+            return torch.cat([above, self.surplus(hearing).to(above.dtype)[:, None]], 1)
         label = self.label.to(hearing.scores.device)[:, None]
         rivals = torch.arange(hearing.scores.shape[1] - 1, device=label.device)[None]
         other = hearing.scores.gather(1, rivals + (rivals >= label))
@@ -91,7 +104,10 @@ class Goal:
 
         The guide is a log density: its value at the label draws from afar, its lead over the other labels
         tells them apart near by. The lead counts double, and only up to where the label is clear anyway.
+        Of several hearings, the mean.
         """
+        if hearing.each:
+            return torch.stack([self.nearness(one) for one in hearing.each]).mean(0)
         assert hearing.guide is not None, "only a guided victim's hearing holds a guide"
         lead = self.score_margin(hearing.guide)
         if self.away:
@@ -107,16 +123,9 @@ class Goal:
         boundaries meet, its gradient is the mixture of theirs, and so leads along the edge instead of from
         side to side. Away from a label, any rival will do, and it is the margin itself.
         """
-        if self.away:
+        if self.away or (hearing.each and hearing.mean):
             return self.margin(hearing)
-        if hearing.clearances is None:
-            conditions = self.duels(hearing)
-        else:
-            label = self.label.to(hearing.scores.device)
-            conditions = hearing.clearances[torch.arange(len(label), device=label.device), label]
-            if self.confidence is not None:
-                surplus = self.surplus(hearing).to(conditions.dtype)
-                conditions = torch.cat([conditions, surplus[:, None]], 1)
+        conditions = self._conditions(hearing)
         least = conditions.detach().amin(1, keepdim=True)
         above = torch.where(conditions.isfinite(), conditions - least, 0.0)
         count = conditions.isfinite().sum(1, keepdim=True).clamp(min=1)
@@ -126,6 +135,19 @@ class Goal:
         softened: Tensor = least - scale * torch.logsumexp(-high, 1, keepdim=True)
         return softened[:, 0]
 
+    def _conditions(self, hearing: Hearing) -> Tensor:
+        """What must all be positive for the label to be heard, shape (batch, conditions)."""
+        if hearing.each:
+            return torch.cat([self._conditions(one) for one in hearing.each], 1)
+        if hearing.clearances is None:
+            return self.duels(hearing)
+        label = self.label.to(hearing.scores.device)
+        conditions = hearing.clearances[torch.arange(len(label), device=label.device), label]
+        if self.confidence is not None:
+            surplus = self.surplus(hearing).to(conditions.dtype)
+            conditions = torch.cat([conditions, surplus[:, None]], 1)
+        return conditions
+
     def score_margin(self, scores: Tensor) -> Tensor:
         """The label's score less the best other's, shape (batch,), negated when away."""
         label = self.label.to(scores.device)[:, None]
@@ -133,9 +155,23 @@ class Goal:
         other = scores.scatter(1, label, -torch.inf).amax(1)
         return other - own if self.away else own - other
 
+    def _above(self, hearing: Hearing) -> Tensor:
+        """How far the label is above its threshold, of a multi-label victim; below it, when away."""
+        own = hearing.scores.gather(1, self.label.to(hearing.scores.device)[:, None])[:, 0]
+        return -own if self.away else own
+
     def reached(self, hearing: Hearing) -> Tensor:
-        """Whether each row satisfies the goal by the victim's own prediction, bool, shape (batch,)."""
-        same = hearing.predicted == self.label.to(hearing.predicted.device)
+        """Whether each row satisfies the goal by the victim's own prediction, bool, shape (batch,).
+
+        Where several labels may be heard at once: whether the label is among them, or when away is not. Of
+        several hearings, whether each does.
+        """
+        if hearing.each:
+            return torch.stack([self.reached(one) for one in hearing.each]).all(0)
+        label = self.label.to(hearing.predicted.device)
+        same = hearing.predicted == label
+        if hearing.multilabel:
+            same = hearing.tags.gather(1, label[:, None])[:, 0]
         if self.away:
             return ~same
         if self.confidence is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from subterfuge.audio import load_plain
-from subterfuge.victims.victim import Victim
+from subterfuge.victims.victim import Hearing, Victim
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,13 @@ class Prediction:
         Its name.
     predicted : str
         The label that the victim's own ``predict`` gives; the probabilities may well differ (an SVC votes).
+        Of a victim that may hear several at once, the one furthest above its threshold, or ``nothing``.
     probabilities : dict of label to float, or None
         None where the victim has none.
     scores : dict of label to float
         What an attack would climb.
+    tags : list of str, or None
+        All that is heard, the surest first, where several labels may be; else None.
     """
 
     input: str
@@ -33,6 +36,7 @@ class Prediction:
     predicted: str
     probabilities: dict[str, float] | None
     scores: dict[str, float]
+    tags: list[str] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The prediction as plain JSON types."""
@@ -52,10 +56,33 @@ def predict_file(path: str | Path, *, victim: Victim, victim_name: str) -> Predi
     return Prediction(
         input=str(path),
         victim=victim_name,
-        predicted=victim.labels[int(hearing.predicted[0])],
+        predicted=label_of(victim, hearing),
         probabilities=None if probabilities is None else _by_label(victim, probabilities[0].tolist()),
         scores=_by_label(victim, hearing.scores[0].tolist()),
+        tags=tags_of(victim, hearing),
     )
+
+
+def label_of(victim: Victim, hearing: Hearing, wanted: int | None = None) -> str:
+    """The label heard in the first row; of several at once the wanted one, if it is there, or the surest.
+
+    Where none is above its threshold, ``nothing``.
+    """
+    best = int(hearing.predicted[0])
+    if hearing.multilabel:
+        heard = hearing.tags[0]
+        best = wanted if wanted is not None and bool(heard[wanted]) else best
+        if not bool(heard[best]):
+            return "nothing"
+    return victim.labels[best]
+
+
+def tags_of(victim: Victim, hearing: Hearing) -> list[str] | None:
+    """All the labels heard in the first row, the surest first; None of a victim that hears one at a time."""
+    if not hearing.multilabel:
+        return None
+    order = hearing.scores[0].argsort(descending=True).tolist()
+    return [victim.labels[i] for i in order if bool(hearing.tags[0, i])]
 
 
 def _by_label(victim: Victim, values: list[float]) -> dict[str, float]:

@@ -14,7 +14,7 @@ import torch
 
 from subterfuge.attacks.oracle import check_access
 from subterfuge.attacks.record import Record
-from subterfuge.attacks.registry import chosen
+from subterfuge.attacks.registry import chosen, find
 from subterfuge.audibility.masking import LEVEL
 from subterfuge.audio import output_for, read_audio, same_file
 from subterfuge.criteria import Criterion, Targeted, Untargeted
@@ -140,6 +140,8 @@ def plan(
         raise SubterfugeError("files: got none, expected at least one")
     model = load_on(victim, device)
     _check_label(criterion, model, victim)
+    if find(attack).access == "gradients" and not model.differentiable:
+        raise SubterfugeError(f"victim {victim!r} has no gradients, which the attack needs")
     tag = "away" if isinstance(criterion, Untargeted) else model.labels[index_of(str(to), model.labels)]
     _check_outputs(paths, Path(out), tag)
     return Run(
@@ -299,8 +301,6 @@ def _check_label(criterion: Criterion, model: Victim, name: str) -> None:
                 raise SubterfugeError(
                     f"confidence: victim {name!r} gives no probabilities, expected one that does"
                 )
-    if not model.differentiable:
-        raise SubterfugeError(f"victim {name!r} has no gradients, which the attack needs")
 
 
 def _check_outputs(paths: Sequence[Path], out: Path, tag: str) -> None:

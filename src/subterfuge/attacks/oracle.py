@@ -28,7 +28,8 @@ class Oracle:
     access : str
         ``scores``: the logarithms of its probabilities (its scores, where it has none); ``top-k``: those of
         the ``top`` most probable labels, for the others the most that is left for them; ``label``: what it
-        predicts, told as scores of 1 and 0.
+        predicts, told as scores of 1 and 0. Of a victim that may hear several labels at once, its scores are
+        shown as they are, each above or below its own threshold; the labels alone, as 1 and -1.
     top : int
         How many labels ``top-k`` shows.
     log : path, optional
@@ -83,17 +84,21 @@ class Oracle:
             If probabilities are wanted that the access, or the victim, does not give.
         """
         if self._log is None:
-            predicted, scores, shown = self._ask(y)
+            predicted, scores, shown, several = self._ask(y)
         else:
-            predicted, scores, shown = self._ask_log(y)
+            predicted, scores, shown, several = self._ask_log(y)
         self.queries += len(y)
         if self.access == "label":
             if probabilities:
                 raise SubterfugeError("confidence: got one with access to labels alone, expected none")
+            if several:
+                return Hearing(scores, predicted, multilabel=True)
             return Hearing(torch.nn.functional.one_hot(predicted, len(self.labels)).to(y.dtype), predicted)
         if self.access == "top-k":
-            scores = _top(scores, min(self.top, scores.shape[1]), shown)
-        return Hearing(scores, predicted, scores.exp() if probabilities and shown else None)
+            scores = _top(scores, min(self.top, scores.shape[1]), shown, several)
+        return Hearing(
+            scores, predicted, scores.exp() if probabilities and shown else None, multilabel=several
+        )
 
     def scores(self, y: Tensor) -> Tensor:
         """One score per label, shape (batch, labels)."""
@@ -111,36 +116,39 @@ class Oracle:
         """As :meth:`hear`: a black box has no other path."""
         return self.hear(y)
 
-    def _ask(self, y: Tensor) -> tuple[Tensor, Tensor, bool]:
-        """Prediction and scores of the victim, and whether these are logarithms of probabilities."""
+    def _ask(self, y: Tensor) -> tuple[Tensor, Tensor, bool, bool]:
+        """Prediction and scores of the victim, whether these are log-probabilities, and of several labels."""
         if self.access == "label":
-            predicted = self.victim.predict(y)
-            return predicted, torch.zeros(len(y), len(self.labels), dtype=y.dtype, device=y.device), False
+            hearing = self.victim.hear(y)
+            signs = hearing.tags.to(y.dtype) * 2 - 1
+            return hearing.predicted, signs, False, hearing.multilabel
         hearing = self.victim.hear(y, probabilities=True)
-        if hearing.probabilities is None:
-            return hearing.predicted, hearing.scores, False
+        if hearing.probabilities is None or hearing.multilabel:
+            return hearing.predicted, hearing.scores, False, hearing.multilabel
         tiny = torch.finfo(hearing.probabilities.dtype).tiny
-        return hearing.predicted, hearing.probabilities.clamp(min=tiny).log(), True
+        return hearing.predicted, hearing.probabilities.clamp(min=tiny).log(), True, False
 
-    def _ask_log(self, y: Tensor) -> tuple[Tensor, Tensor, bool]:
+    def _ask_log(self, y: Tensor) -> tuple[Tensor, Tensor, bool, bool]:
         assert self._log is not None
         digests = [_digest(row) for row in y]
         new = [i for i, digest in enumerate(digests) if digest not in self._known]
         self.replayed += len(digests) - len(new)
         if new:
-            predicted, scores, shown = self._ask(y[new])
+            predicted, scores, shown, several = self._ask(y[new])
             lines = []
             for i, label, row in zip(new, predicted.tolist(), scores.double().tolist(), strict=True):
-                self._known[digests[i]] = (label, row, shown)
+                self._known[digests[i]] = (label, row, shown, several)
                 told = {"sha256": digests[i], "predicted": label, "scores": row, "logarithms": shown}
+                told |= {"multilabel": True} if several else {}
                 lines.append(json.dumps(told, allow_nan=False) + "\n")
             with self._log.open("a", encoding="utf-8") as file:
                 file.write("".join(lines))
         answers = [self._known[digest] for digest in digests]
         return (
-            torch.tensor([label for label, _, _ in answers], device=y.device),
-            torch.tensor([row for _, row, _ in answers], dtype=torch.float64, device=y.device),
-            all(shown for _, _, shown in answers),
+            torch.tensor([label for label, _, _, _ in answers], device=y.device),
+            torch.tensor([row for _, row, _, _ in answers], dtype=torch.float64, device=y.device),
+            all(shown for _, _, shown, _ in answers),
+            any(several for _, _, _, several in answers),
         )
 
 
@@ -183,29 +191,36 @@ def check_access(attack: str, access: str) -> None:
         )
 
 
-def _top(scores: Tensor, top: int, shown: bool) -> Tensor:
-    """Scores of the best; the others share what the least of them, or one, leaves."""
+def _top(scores: Tensor, top: int, shown: bool, several: bool) -> Tensor:
+    """Scores of the best; the others share what the least of them, or one, leaves.
+
+    Of several labels at once, one that is not shown still is above its threshold or below.
+    """
     best = scores.topk(top, dim=1)
     least = best.values[:, -1:]
     if shown:
         left = (1 - best.values.exp().sum(1, keepdim=True)).clamp(min=torch.finfo(scores.dtype).tiny)
         least = torch.minimum(least, left.log())
-    return least.expand_as(scores).clone().scatter(1, best.indices, best.values)
+    others = least.expand_as(scores).clone()
+    if several:
+        others = torch.where(scores < 0, others.clamp(max=-torch.finfo(scores.dtype).eps), others)
+    return others.scatter(1, best.indices, best.values)
 
 
 def _digest(row: Tensor) -> str:
     return hashlib.sha256(row.detach().float().cpu().numpy().astype("<f4").tobytes()).hexdigest()
 
 
-def _read_log(path: Path) -> dict[str, tuple[int, list[float], bool]]:
+def _read_log(path: Path) -> dict[str, tuple[int, list[float], bool, bool]]:
     if not path.exists():
         return {}
-    known: dict[str, tuple[int, list[float], bool]] = {}
+    known: dict[str, tuple[int, list[float], bool, bool]] = {}
     whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")  # a killed run leaves half a line
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             told = json.loads(line)
-            known[told["sha256"]] = (int(told["predicted"]), list(told["scores"]), bool(told["logarithms"]))
+            shown, several = bool(told["logarithms"]), bool(told.get("multilabel"))
+            known[told["sha256"]] = (int(told["predicted"]), list(told["scores"]), shown, several)
         except (ValueError, KeyError, TypeError) as error:
             raise SubterfugeError(f"{path}: line {number} is no answer of an oracle") from error
     return known

@@ -30,7 +30,8 @@ class Record:
         (:meth:`subterfuge.audibility.metrics.Audibility.as_json`, its verdict among them); empty where
         Ctrl-C left no time for them.
     queries : dict
-        ``forward`` and ``backward``: waveforms through the victim.
+        ``forward`` and ``backward``: waveforms through the victim; of one that is asked over a network,
+        ``attempts`` too: requests sent, those included that came to nothing and were sent again.
     seconds : float
         Wall time that this file took.
     seed : int

@@ -34,6 +34,7 @@ from subterfuge.audio import (
 )
 from subterfuge.criteria import Criterion, Untargeted
 from subterfuge.files import make_folder, strict_json, write_text
+from subterfuge.predictions import label_of, tags_of
 from subterfuge.victims.victim import Hearing, Victim
 
 
@@ -109,6 +110,7 @@ def attack_file(
     file = lossless(source)
     notes = [note] if (note := lossless_note(source)) else []
     clean = load_plain(path, victim.sample_rate).to(device)
+    attempts = getattr(victim, "attempts", None)  # of a victim that is asked over a network
     before = victim.verdict(clean)
     if isinstance(criterion, Untargeted) and criterion.label is None:
         criterion = Untargeted(int(before.predicted[0]))  # known already, so that binding costs no query
@@ -141,11 +143,17 @@ def attack_file(
     tag = "away" if goal.away else victim.labels[int(goal.label[0])]
     written = write_audio(output_for(source, folder, tag), data, file)
     after = victim.verdict(load_plain(written, victim.sample_rate).to(device))
+    if after.multilabel:
+        heard = [", ".join(tags_of(victim, one) or ["nothing"]) for one in (before, after)]
+        notes.append(f"this victim may hear several labels at once; before: {heard[0]}; after: {heard[1]}")
     # Who has pressed Ctrl-C already is not kept waiting for the slow one (and a report would raise it again).
     told = None if interrupted else report
     audibility = _audibility(source, written, level, visqol and not interrupted, told)
     if not audibility:
         notes.append("interrupted: how audible the change is was not measured")
+    queries = {"forward": forward, "backward": backward}
+    if attempts is not None:
+        queries["attempts"] = int(getattr(victim, "attempts", 0)) - attempts
     record = Record(
         input=str(path),
         output=str(written),
@@ -153,13 +161,13 @@ def attack_file(
         attack=attack,
         target=f"not-{victim.labels[int(goal.label[0])]}" if goal.away else tag,
         success=bool(goal.reached(after)),
-        predicted_before=_label(victim, before),
-        predicted_after=_label(victim, after),
+        predicted_before=label_of(victim, before),
+        predicted_after=label_of(victim, after, None if goal.away else int(goal.label[0])),
         probabilities_before=_probabilities(victim, before),
         probabilities_after=_probabilities(victim, after),
         snr_db=snr_db(file.data, data),
         audibility=audibility,
-        queries={"forward": forward, "backward": backward},
+        queries=queries,
         seconds=round(time.monotonic() - began, 3),
         seed=seed,
         version=__version__,
@@ -236,10 +244,6 @@ def _hiding(file: AudioFile, hearer: AtRate, level: float) -> dict[str, Any]:
 def _mono(file: AudioFile, hearer: AtRate) -> Tensor:
     """The mean over channels as the search sees it, float32 within [-1, 1], shape (1, samples)."""
     return file.data.float().mean(0, keepdim=True) / hearer.gain
-
-
-def _label(victim: Victim, hearing: Hearing) -> str:
-    return victim.labels[int(hearing.predicted[0])]
 
 
 def _probabilities(victim: Victim, hearing: Hearing) -> dict[str, float] | None:

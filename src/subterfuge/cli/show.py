@@ -29,7 +29,7 @@ def as_json(value: Any) -> None:
 
 def prediction(seen: Prediction) -> None:
     """One file: what is heard, then every label with its probability (or score) and a bar."""
-    print(f"{seen.input}: {_named(seen.predicted)}")
+    print(f"{seen.input}: {', '.join(map(_named, seen.tags or [seen.predicted]))}")
     values = seen.probabilities or seen.scores
     for label, value in sorted(values.items(), key=lambda item: -item[1]):
         width = max(len(full_name(x)) for x in values)

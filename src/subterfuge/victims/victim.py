@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from subterfuge.victims.card import VictimInfo
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,15 @@ class Hearing:
         May come with the guide: for each label, what must all be positive for it to be predicted, in the
         units of the scores and padded with ``inf``. Their least is the label's score; but the least alone
         hides how close the next ones are, and where several meet an attack must heed them all.
+    multilabel : bool
+        Whether several labels (tags) may be heard at once, or none. A score is then how far its tag is above
+        the tag's own threshold, and **the truth** is in the signs: a tag is heard where its score is not
+        negative. ``predicted`` is the tag that is furthest above.
+    each : tuple of Hearing
+        Where there are several, of variants of the waveform or of several victims: **all of them** must reach
+        the goal, and the rest of this hearing is only what there is to say of them in one word.
+    mean : bool
+        Whether the margin is the mean of theirs, not the least.
     """
 
     scores: Tensor
@@ -37,6 +49,21 @@ class Hearing:
     probabilities: Tensor | None = None
     guide: Tensor | None = None
     clearances: Tensor | None = None
+    multilabel: bool = False
+    each: tuple[Hearing, ...] = ()
+    mean: bool = False
+
+    def pooled(self, values: list[Tensor]) -> Tensor:
+        """The least of one value for each, or their mean; shape of one of them."""
+        stacked = torch.stack([one.to(values[0].dtype) for one in values])
+        return stacked.mean(0) if self.mean else stacked.amin(0)
+
+    @property
+    def tags(self) -> Tensor:
+        """Which labels are heard, bool, shape (batch, labels): the one predicted, or all above threshold."""
+        if self.multilabel:
+            return self.scores.detach() >= 0
+        return torch.nn.functional.one_hot(self.predicted, self.scores.shape[1]).bool()
 
 
 @runtime_checkable
@@ -85,6 +112,8 @@ class TorchVictim(torch.nn.Module):
     differentiable: bool = True
     # Whether ``hear`` takes ``guide=True`` and then fills :attr:`Hearing.guide` (and may fill clearances).
     guided: bool = False
+    # What its folder says of it, where it was loaded from one.
+    info: VictimInfo | None = None
 
     def hear(self, y: Tensor, *, probabilities: bool = False) -> Hearing:
         """Everything from one forward pass of ``y``, shape (batch, samples); subclasses define it."""
@@ -111,5 +140,4 @@ class TorchVictim(torch.nn.Module):
     @torch.no_grad()
     def verdict(self, y: Tensor) -> Hearing:
         """The plain path; the forward pass itself unless another library's code is the truth."""
-        hearing = self.hear(y)
-        return Hearing(hearing.scores, hearing.predicted, self.probabilities(y))
+        return self.hear(y, probabilities=True)
