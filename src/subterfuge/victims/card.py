@@ -14,7 +14,15 @@ FORMAT = 1
 CARD = "victim.json"
 
 # What a victim can be, and the file that its weights are in.
-KINDS = {"svm": "model.skops", "sklearn": "model.skops", "cnn": "model.safetensors"}
+KINDS = {
+    "svm": "model.skops",
+    "sklearn": "model.skops",
+    "cnn": "model.safetensors",
+    "musicnn": "model.safetensors",
+    "huggingface": "model.safetensors",
+}
+# Those that are torch networks on the waveform: their card says how they are built.
+NETWORKS = ("cnn", "musicnn", "huggingface")
 
 # What a network hears: the samples themselves, its front end being a part of it.
 WAVEFORM = "waveform"
@@ -28,8 +36,9 @@ class VictimInfo:
     ----------
     name : str
     kind : str
-        ``svm`` (scalers and an SVC, with gradients), ``sklearn`` (any other model of scikit-learn, without)
-        or ``cnn`` (a network on the waveform, with gradients).
+        ``svm`` (scalers and an SVC, with gradients), ``sklearn`` (any other model of scikit-learn, without),
+        ``cnn`` (our network on the waveform, with gradients), ``musicnn`` (the published tagger) or
+        ``huggingface`` (an audio classifier of transformers), also on the waveform and with gradients.
     labels : tuple of str
         In the order of the model's classes.
     sample_rate : int
@@ -144,7 +153,7 @@ def read_card(folder: Path) -> VictimInfo:
             raise SubterfugeError(f"{path}: {key!r} is missing, expected a {_JSON_NAMES[shape]}")
         if not isinstance(said[key], shape) or isinstance(said[key], bool):
             raise SubterfugeError(f"{path}: {key!r} is {said[key]!r}, expected a {_JSON_NAMES[shape]}")
-    if kind == "cnn" and not said.get("network"):
+    if kind in NETWORKS and not said.get("network"):
         raise SubterfugeError(f"{path}: 'network' is missing, expected a JSON object")
     try:
         labels, rate = checked_labels(said["labels"]), checked_rate(said["sample_rate"])

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from subterfuge.errors import SubterfugeError
-from subterfuge.victims.card import KINDS, VictimInfo
+from subterfuge.victims.card import KINDS, NETWORKS, VictimInfo
 from subterfuge.victims.trust import read_skops
 
 if TYPE_CHECKING:
-    from subterfuge.victims.cnn import CnnVictim
-    from subterfuge.victims.sklearn import SklearnVictim
-    from subterfuge.victims.svm import SvmVictim
+    from subterfuge.victims.victim import TorchVictim
 
 
 def is_network(model: Any) -> bool:
@@ -36,7 +34,7 @@ def kind_of(model: Any, *, labels: Sequence[str], features: str) -> str:
     if is_network(model):
         if len(labels) != len(model.labels):
             raise SubterfugeError(f"labels: got {len(labels)}, expected {len(model.labels)}, the network's")
-        return "cnn"
+        return str(getattr(model, "kind", "cnn"))
     from subterfuge.victims.sklearn import check_model
     from subterfuge.victims.svm import check_fit, svm_head
 
@@ -53,7 +51,7 @@ def write_weights(model: Any, kind: str, path: Path, *, copy_of: Path | None = N
     """Write what a model has learnt, and make sure that it can be read again."""
     if copy_of is not None:
         shutil.copyfile(copy_of, path)
-    elif kind == "cnn":
+    elif kind in NETWORKS:
         from safetensors.torch import save
 
         # Not save_file, whose files nobody but their owner may read, whatever the umask says.
@@ -67,7 +65,7 @@ def write_weights(model: Any, kind: str, path: Path, *, copy_of: Path | None = N
         read_skops(path)
 
 
-def read_victim(info: VictimInfo) -> SvmVictim | SklearnVictim | CnnVictim:
+def read_victim(info: VictimInfo) -> TorchVictim:
     """The victim that a card describes, of the weights beside it.
 
     Raises
@@ -77,10 +75,8 @@ def read_victim(info: VictimInfo) -> SvmVictim | SklearnVictim | CnnVictim:
     """
     path = info.weights
     said: dict[str, Any] = {"labels": info.labels, "sample_rate": info.sample_rate, "name": info.name}
-    if info.kind == "cnn":
-        from subterfuge.victims.cnn import CnnVictim
-
-        return CnnVictim(info.network, _read_safetensors(path), **said)
+    if info.kind in NETWORKS:
+        return _network(info.kind)(info.network, _read_safetensors(path), **said)
     model = read_skops(path)
     said["features"] = info.features
     if info.kind == "svm":
@@ -92,6 +88,20 @@ def read_victim(info: VictimInfo) -> SvmVictim | SklearnVictim | CnnVictim:
 
         return SklearnVictim(model, **said)
     raise SubterfugeError(f"got kind {info.kind!r}, expected {', '.join(KINDS)}")
+
+
+def _network(kind: str) -> Callable[..., TorchVictim]:
+    if kind == "cnn":
+        from subterfuge.victims.cnn import CnnVictim
+
+        return CnnVictim
+    if kind == "musicnn":
+        from subterfuge.victims.musicnn import MusicnnVictim
+
+        return MusicnnVictim
+    from subterfuge.victims.huggingface import HuggingFaceVictim
+
+    return HuggingFaceVictim
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

@@ -15,9 +15,7 @@ from subterfuge.victims.trust import read_skops
 from subterfuge.victims.writing import check_free, import_victim, save_victim
 
 if TYPE_CHECKING:
-    from subterfuge.victims.cnn import CnnVictim
-    from subterfuge.victims.sklearn import SklearnVictim
-    from subterfuge.victims.svm import SvmVictim
+    from subterfuge.victims.victim import TorchVictim
 
 __all__ = [
     "CARD",
@@ -42,7 +40,7 @@ def embedded_folder() -> Path:
     return Path(str(files("subterfuge"))) / "embedded" / "victims"
 
 
-def load_victim(name_or_folder: str | Path, *, device: str = "cpu") -> SvmVictim | SklearnVictim | CnnVictim:
+def load_victim(name_or_folder: str | Path, *, device: str = "cpu") -> TorchVictim:
     """A victim, ready to hear.
 
     Parameters

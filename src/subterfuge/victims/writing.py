@@ -15,6 +15,7 @@ from subterfuge.files import file_sha256, make_folder
 from subterfuge.victims.card import (
     CARD,
     KINDS,
+    NETWORKS,
     WAVEFORM,
     VictimInfo,
     checked_labels,
@@ -228,7 +229,7 @@ def _write(
         source=source,
         versions=_versions(kind),
         notes=notes,
-        network=dict(model.network) if kind == "cnn" else {},
+        network=dict(model.network) if kind in NETWORKS else {},
         folder=out,
     )
     if _same_is_there(info, out):
@@ -310,7 +311,8 @@ def _versions(kind: str) -> dict[str, str]:
 
     from subterfuge import __version__
 
-    wanted = ("torch", "safetensors") if kind == "cnn" else ("scikit-learn", "skops")
+    wanted = ["torch", "safetensors"] if kind in NETWORKS else ["scikit-learn", "skops"]
+    wanted += ["transformers"] if kind == "huggingface" else []
     libraries = {name: version(name) for name in (*wanted, "numpy")}
     return {"subterfuge": __version__, "python": platform.python_version(), **libraries}
 
