@@ -107,7 +107,8 @@ class Goal:
         Of several hearings, the mean.
         """
         if hearing.each:
-            return torch.stack([self.nearness(one) for one in hearing.each]).mean(0)
+            guided = [one for one in hearing.each if one.each or one.guide is not None]
+            return torch.stack([self.nearness(one) for one in guided]).mean(0)
         assert hearing.guide is not None, "only a guided victim's hearing holds a guide"
         lead = self.score_margin(hearing.guide)
         if self.away:

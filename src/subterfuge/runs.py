@@ -22,6 +22,8 @@ from subterfuge.errors import SubterfugeError
 from subterfuge.files import make_folder
 from subterfuge.inputs import expand
 from subterfuge.labels import index_of
+from subterfuge.transforms.named import named
+from subterfuge.transforms.transform import Transform
 from subterfuge.victims.victim import Victim
 
 # Given the number of a file (from 1), how many there are and its path; what it yields is told, from
@@ -48,6 +50,7 @@ class Run:
     device: str
     level: float = LEVEL
     visqol: bool = False
+    survive: tuple[Transform, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ def plan(
     device: str = "cpu",
     level: float = LEVEL,
     visqol: bool = False,
+    survive: str | None = None,
 ) -> Run:
     """Check all that a user can get wrong, before any attack starts; make the output folder last of all.
 
@@ -114,6 +118,9 @@ def plan(
         Playback level that audibility is measured at: dB SPL of a sine of full scale.
     visqol : bool
         Whether ViSQOL is among the measures of audibility.
+    survive : str, optional
+        What the change is to survive: names of transforms, with commas between
+        (:func:`subterfuge.transforms.named.named`).
 
     Raises
     ------
@@ -124,6 +131,7 @@ def plan(
     from subterfuge.audibility.visqol import check_visqol
 
     criterion = _criterion(to, away, confidence)
+    surviving = () if survive is None else named(survive)
     attack = chosen(attack, audibility, access)
     check_access(attack, access)
     for name, value in (("steps", steps), ("budget", budget)):
@@ -157,6 +165,7 @@ def plan(
         device=device,
         level=level,
         visqol=visqol,
+        survive=surviving,
     )
 
 
@@ -205,6 +214,7 @@ def carry_out(
                     device=run.device,
                     level=run.level,
                     visqol=run.visqol,
+                    survive=run.survive,
                     report=report,
                 )
             records.append(record)

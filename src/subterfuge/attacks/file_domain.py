@@ -32,6 +32,9 @@ class AtRate(torch.nn.Module):
         self.victim, self.sample_rate, self.gain = victim, sample_rate, gain
         self.labels, self.differentiable = victim.labels, victim.differentiable
         self.guided = bool(getattr(victim, "guided", False))
+        # Waveforms that the victim hears at a question, and at a verdict.
+        self.cost = int(getattr(victim, "cost", 1))
+        self.plain_cost = int(getattr(victim, "plain_cost", self.cost))
 
     def _there(self, y: Tensor) -> Tensor:
         y = y if self.gain == 1.0 else y * self.gain

@@ -40,7 +40,7 @@ class Judge:
 
     def reached(self, data: Tensor) -> bool:
         """Whether the plain path reaches the goal on samples as the file will hold them, (channels, n)."""
-        self.forward_queries += 1
+        self.forward_queries += self.hearer.plain_cost
         mono = data.float().mean(0, keepdim=True).to(self.device) / self.hearer.gain
         return bool(self.goal.reached(self.hearer.verdict(mono)))
 
@@ -48,8 +48,8 @@ class Judge:
         """The margin at those samples and its gradient by the channels' mean, shape (n,), on the CPU."""
         if not self.hearer.differentiable:
             return None
-        self.forward_queries += 1
-        self.backward_queries += 1
+        self.forward_queries += self.hearer.cost
+        self.backward_queries += self.hearer.cost
         mono = (data.float().mean(0, keepdim=True).to(self.device) / self.hearer.gain).requires_grad_()
         hearing = self.hearer.hear(mono, probabilities=self.goal.needs_probabilities)
         margin = self.goal.margin(hearing).sum()

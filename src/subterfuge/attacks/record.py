@@ -39,6 +39,9 @@ class Record:
         Of subterfuge.
     notes : list of str
         Anything a reader must know: a container that had to change, an interrupted search.
+    survives : dict of str to dict of str to float
+        Where that was asked for: how often it still succeeds after each transform, at each strength
+        (:func:`subterfuge.attacks.survival.survival`).
     """
 
     input: str
@@ -58,6 +61,7 @@ class Record:
     seed: int
     version: str
     notes: list[str] = field(default_factory=list)
+    survives: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The record as plain JSON types."""

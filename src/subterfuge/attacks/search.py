@@ -100,6 +100,8 @@ class Search:
             raise SubterfugeError("attack: this one needs gradients, and the victim has none")
         self.victim, self.y, self.norm, self.chunk = victim, y, norm, chunk
         self.measure = measure
+        # Waveforms that one question puts through the victim: more than one where variants are heard too.
+        self.cost = int(getattr(victim, "cost", 1))
         self.watch = watch or Watch()
         self.goal: Goal = criterion.bind(victim, y)
         n = len(y)
@@ -115,7 +117,7 @@ class Search:
         self._trace: list[tuple[Tensor, Tensor]] = []
         if isinstance(criterion, Untargeted) and criterion.label is None:
             # Binding it asked the victim what it hears in each clip; that was a query like any other.
-            self.forward_queries += 1
+            self.forward_queries += self.cost
             self._trace.append((torch.arange(n, device=y.device), self.best_distance.clone()))
 
     def __enter__(self) -> Search:
@@ -156,6 +158,49 @@ class Search:
         """
         margin, reached, _ = self._ask(x, rows, slopes=None)
         return margin, reached
+
+    def look_each(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """One forward query a candidate, of which a row may have several: all through the victim together.
+
+        Parameters
+        ----------
+        x : Tensor, shape (candidates, samples)
+            Clamp them to [-1, 1] first.
+        rows : Tensor of int64, shape (candidates,)
+            Which row of the batch each belongs to. What a row asks beyond its budget is not asked.
+
+        Returns
+        -------
+        duels : Tensor, shape (candidates, duels)
+            As ``Goal.duels``; ``-inf`` where the budget was spent.
+        reached : Tensor of bool, shape (candidates,)
+        """
+        turn = torch.zeros_like(rows)
+        for row in rows.unique():
+            mine = rows == row
+            turn[mine] = torch.arange(int(mine.sum()), device=rows.device)
+        if self.watch.budget is not None:
+            able = self.forward_queries[rows] + self.cost * (turn + 1) <= self.watch.budget
+            if not bool(able.any()):
+                raise BudgetSpent
+            if not bool(able.all()):
+                some, done = self.look_each(x[able], rows[able])
+                duels = some.new_full((len(rows), some.shape[1]), -math.inf)
+                reached = torch.zeros(len(rows), dtype=torch.bool, device=done.device)
+                duels[able], reached[able] = some, done
+                return duels, reached
+        heard = []
+        with torch.no_grad():
+            for part, index in zip(torch.split(x, self.chunk), torch.split(rows, self.chunk), strict=True):
+                goal = self.goal.rows(index)
+                hearing = self.victim.hear(part, probabilities=goal.needs_probabilities)
+                heard.append((goal.margin(hearing), goal.duels(hearing), goal.reached(hearing)))
+        margin, duels, reached = (torch.cat(column) for column in zip(*heard, strict=True))
+        for number in range(int(turn.max()) + 1):
+            now = turn == number
+            self.forward_queries[rows[now]] += self.cost
+            self._keep(x[now], rows[now], margin[now], reached[now])
+        return duels, reached
 
     def climb(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """One forward and one backward query a row: margin, reached, and the margin's gradient.
@@ -215,8 +260,8 @@ class Search:
         trace = torch.full((len(self.y), width), math.inf, dtype=self.y.dtype, device=self.y.device)
         asked = torch.zeros(len(self.y), dtype=torch.int64, device=self.y.device)
         for rows, distance in self._trace:
-            trace[rows, asked[rows]] = distance
-            asked[rows] += 1
+            asked[rows] += self.cost
+            trace[rows, asked[rows] - 1] = distance
         return trace.cummin(1).values if width else trace
 
     def _ask(
@@ -230,7 +275,7 @@ class Search:
         """Ask the victim; with ``slopes``, also for the gradient of each of the values that it names."""
         rows = torch.arange(len(self.y), device=self.y.device) if rows is None else rows
         if self.watch.budget is not None:
-            able = self.forward_queries[rows] < self.watch.budget
+            able = self.forward_queries[rows] + self.cost <= self.watch.budget
             if not bool(able.all()):
                 return self._ask_some(x, rows, able, slopes, guide)
         if not len(rows):
@@ -252,8 +297,8 @@ class Search:
                     values.append(value.detach())
             margins.append(goal.margin(hearing).detach())
             reached.append(goal.reached(hearing))
-        self.forward_queries[rows] += 1
-        self.backward_queries[rows] += backward
+        self.forward_queries[rows] += self.cost
+        self.backward_queries[rows] += backward * self.cost
         margin, done = torch.cat(margins), torch.cat(reached)
         self._keep(x.detach(), rows, margin, done)
         if slopes is None:
@@ -298,7 +343,7 @@ class Search:
         self._moved[rows[nearer]] = True
         self._trace.append((rows, self.best_distance[rows]))
         if self.watch.report is not None:
-            self.watch.report(len(self._trace), self.best_distance)
+            self.watch.report(self.cost * len(self._trace), self.best_distance)
 
 
 def _slope(value: Tensor, x: Tensor, *, last: bool) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from subterfuge.attacks.outcome import Outcome
 from subterfuge.attacks.record import Record
 from subterfuge.attacks.registry import DEFAULT, find, get_attack
 from subterfuge.attacks.search import Watch
+from subterfuge.attacks.survival import Survival, survival
+from subterfuge.attacks.surviving import Surviving
 from subterfuge.audibility.masking import LEVEL
 from subterfuge.audibility.metrics import check_level, measure_audibility
 from subterfuge.audibility.snr import snr_db
@@ -33,8 +35,10 @@ from subterfuge.audio import (
     write_audio,
 )
 from subterfuge.criteria import Criterion, Untargeted
+from subterfuge.errors import SubterfugeError
 from subterfuge.files import make_folder, strict_json, write_text
 from subterfuge.predictions import label_of, tags_of
+from subterfuge.transforms.transform import Transform
 from subterfuge.victims.victim import Hearing, Victim
 
 
@@ -53,6 +57,8 @@ def attack_file(
     device: str = "cpu",
     level: float = LEVEL,
     visqol: bool = False,
+    survive: Sequence[Transform] = (),
+    draws: int = 2,
     report: Callable[[str], None] | None = None,
 ) -> Record:
     """Change a file so that a victim hears in it what the criterion wants, and prove it from disk.
@@ -87,6 +93,12 @@ def attack_file(
         Playback level that audibility is measured at: dB SPL of a sine of full scale.
     visqol : bool
         Whether ViSQOL is among the measures of audibility; it takes longer than the others together.
+    survive : sequence of Transform
+        What the change is to survive (:func:`subterfuge.transforms.named.named`). The attack then hears each
+        candidate changed by each as well (:class:`subterfuge.attacks.surviving.Surviving`), and each time
+        that is a query; how much the file survives is measured from disk.
+    draws : int
+        Variants of each of those that the attack hears.
     report : callable, optional
         Called from time to time with how the search is doing, in a few words.
 
@@ -116,13 +128,19 @@ def attack_file(
         criterion = Untargeted(int(before.predicted[0]))  # known already, so that binding costs no query
     goal = criterion.bind(victim, clean)
     folder = make_folder(Path(out))
-    data, forward, backward = file.data, 2, 0  # the two verdicts, on the clip and on what is written
+    # The two verdicts, on the clip and on what is written.
+    data, forward, backward = file.data, 2 * int(getattr(victim, "cost", 1)), 0
     interrupted = False
     if not bool(goal.reached(before)):
         gain = max(1.0, float(file.data.abs().max()))
         blind = find(attack).access != "gradients"
-        hearer = OnLattice(victim, file, gain=gain) if blind else at_rate(victim, file.sr, gain=gain)
-        asked = Oracle(hearer, access="scores" if access == "gradients" else access) if blind else hearer
+        shown = "scores" if access == "gradients" else access
+        heard: Victim = victim
+        if survive:
+            heard = _surviving(victim, file, survive, draws, seed, shown if blind else None)
+            check_budget(budget, heard)
+        hearer = OnLattice(heard, file, gain=gain) if blind else at_rate(heard, file.sr, gain=gain)
+        asked = Oracle(hearer, access=shown) if blind and not survive else hearer
         y = _mono(file, hearer).to(device)
         options = _hiding(file, hearer, level) if find(attack).hides else {}
         outcome = _search(asked, y, criterion, attack, steps, budget, seed, options, report)
@@ -138,14 +156,16 @@ def attack_file(
                 interrupted = True
         if interrupted:
             notes.append("interrupted: this is the best attempt so far")
+        if survive and not interrupted and not bool(outcome.success[0]):
+            notes.append("none was found that survives all that was tried on it; this is the nearest attempt")
         forward += int(outcome.queries.forward[0]) + judge.forward_queries
         backward += int(outcome.queries.backward[0]) + judge.backward_queries
     tag = "away" if goal.away else victim.labels[int(goal.label[0])]
     written = write_audio(output_for(source, folder, tag), data, file)
     after = victim.verdict(load_plain(written, victim.sample_rate).to(device))
     if after.multilabel:
-        heard = [", ".join(tags_of(victim, one) or ["nothing"]) for one in (before, after)]
-        notes.append(f"this victim may hear several labels at once; before: {heard[0]}; after: {heard[1]}")
+        tags = [", ".join(tags_of(victim, one) or ["nothing"]) for one in (before, after)]
+        notes.append(f"this victim may hear several labels at once; before: {tags[0]}; after: {tags[1]}")
     # Who has pressed Ctrl-C already is not kept waiting for the slow one (and a report would raise it again).
     told = None if interrupted else report
     audibility = _audibility(source, written, level, visqol and not interrupted, told)
@@ -154,6 +174,11 @@ def attack_file(
     queries = {"forward": forward, "backward": backward}
     if attempts is not None:
         queries["attempts"] = int(getattr(victim, "attempts", 0)) - attempts
+    survives: Survival = {}
+    if survive and not interrupted:
+        survives, queries["survival"] = survival(
+            written, victim=victim, goal=goal, transforms=survive, seed=seed, device=device, report=report
+        )
     record = Record(
         input=str(path),
         output=str(written),
@@ -172,6 +197,7 @@ def attack_file(
         seed=seed,
         version=__version__,
         notes=notes,
+        survives=survives,
     )
     write_text(written.with_name(written.stem + ".json"), strict_json(record.as_json()) + "\n")
     return record
@@ -194,6 +220,35 @@ def _audibility(
         ).as_json()
     except KeyboardInterrupt:
         return {}
+
+
+def check_budget(budget: int | None, victim: Victim) -> None:
+    """Refuse a budget that does not allow one question.
+
+    Raises
+    ------
+    SubterfugeError
+    """
+    cost = int(getattr(victim, "cost", 1))
+    if budget is not None and budget < cost:
+        raise SubterfugeError(
+            f"budget: got {budget}, expected at least {cost}: so many waveforms are heard at a question"
+        )
+
+
+def _surviving(
+    victim: Victim,
+    file: AudioFile,
+    survive: Sequence[Transform],
+    draws: int,
+    seed: int,
+    access: str | None,
+) -> Surviving:
+    """The victim at the file's rate, where the transforms happen; as a black box where access is named."""
+    inner: Victim = at_rate(victim, file.sr)
+    if access is not None:
+        inner = Oracle(inner, access=access)
+    return Surviving(inner, survive, draws=draws, generator=torch.Generator().manual_seed(seed))
 
 
 def _search(

@@ -42,6 +42,12 @@ def attack(
     budget: Annotated[
         int | None, typer.Option("--budget", min=1, metavar="QUERIES", help="Most queries a file.")
     ] = None,
+    survive: Annotated[
+        str | None,
+        typer.Option(
+            "--survive", metavar="NAMES", help="mp3,resample,gain,shift,noise,crop: what it must survive."
+        ),
+    ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
     level: Level = LEVEL,
@@ -70,6 +76,7 @@ def attack(
       subterfuge attack flute.wav --to trumpet
       subterfuge attack 'clips/*.wav' --to tru --confidence 0.9 --out out
       subterfuge attack flute.wav --away --victim victims/irmas-svc --json
+      subterfuge attack flute.wav --to trumpet --survive mp3,gain
     """
     from subterfuge.cli import show
     from subterfuge.runs import carry_out, plan
@@ -90,6 +97,7 @@ def attack(
         device=device,
         level=level,
         visqol=visqol,
+        survive=survive,
     )
     results = carry_out(
         run,

@@ -43,6 +43,9 @@ def result(record: Record) -> None:
     print(sentence(record))
     if record.audibility.get("verdict"):
         print(f"  audibility: {record.audibility['verdict']}")
+    for name, strengths in record.survives.items():
+        told = ", ".join(f"{strength} {100 * share:.0f} %" for strength, share in strengths.items())
+        print(f"  survives {name}: {told}")
     for note in record.notes:
         print(f"  {note}")
 
