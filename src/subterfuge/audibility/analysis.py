@@ -11,8 +11,9 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from subterfuge.audibility.bands import HIGHEST_HZ, bark, half_bands
+from subterfuge.audibility.bands import bark, half_bands
 from subterfuge.audibility.spectra import power_and_tones, power_in_bands
 from subterfuge.features.frames import checked, positive
 
@@ -35,14 +36,15 @@ class Layout:
     windows : tuple of Tensor
         Hann, scaled so that squared bins, added, are a mean square.
     weights : tuple of Tensor, shape (bins, bands of that window)
-    everywhere : Tensor, shape (bins of the long window, all bands)
+    heard : Tensor, shape (bins of the long window, all bands)
+        Where a sine at each bin of the long window comes up, by the window of each band.
     """
 
     hop: int
     sizes: tuple[int, int, int]
     windows: tuple[Tensor, Tensor, Tensor]
     weights: tuple[Tensor, Tensor, Tensor]
-    everywhere: Tensor
+    heard: Tensor
 
 
 @lru_cache(maxsize=16)
@@ -57,13 +59,15 @@ def layout(sr: float, dtype: torch.dtype, device: torch.device) -> Layout:
     # A band belongs to the window that its lower edge falls to.
     rate = torch.from_numpy(bark(edges[:-1].numpy())) + 1e-9
     bounds = [0, *(int((rate < change).sum()) for change in CHANGES), len(rate)]
-    windows, weights = [], []
+    windows, weights, heard = [], [], []
     for size, first, last in zip(sizes, bounds[:-1], bounds[1:], strict=True):
         window = torch.hann_window(size, periodic=True, dtype=torch.float64)
-        windows.append((window * (2 / (size * window.square().sum())).sqrt()).to(device, dtype))
-        weights.append(_weights(size, sr, edges[first : last + 1]).to(device, dtype))
-    everywhere = _weights(sizes[0], sr, edges).to(device, dtype)
-    return Layout(short // 2, sizes, tuple(windows), tuple(weights), everywhere)  # type: ignore[arg-type]
+        window = window * (2 / (size * window.square().sum())).sqrt()
+        share = _weights(size, sr, edges[first : last + 1])
+        windows.append(window.to(device, dtype))
+        weights.append(share.to(device, dtype))
+        heard.append(_leaking(window, share, sizes[0]).to(device, dtype))
+    return Layout(short // 2, sizes, tuple(windows), tuple(weights), torch.cat(heard, 1))  # type: ignore[arg-type]
 
 
 def _weights(size: int, sr: float, edges: Tensor) -> Tensor:
@@ -72,13 +76,28 @@ def _weights(size: int, sr: float, edges: Tensor) -> Tensor:
     centre = torch.arange(size // 2 + 1, dtype=torch.float64)[:, None] * width
     low = torch.maximum(centre - width / 2, edges[:-1])
     high = torch.minimum(centre + width / 2, edges[1:])
-    share = (high - low).clamp(min=0) / width
-    # All of what lies below the first band's edge is its own; beyond the last is what nobody hears.
-    if edges.numel() and float(edges[0]) == 0:
-        share[0, 0] = 1.0
-    if float(edges[-1]) >= min(sr / 2, HIGHEST_HZ) - 1e-6 and sr / 2 <= HIGHEST_HZ and share.shape[1]:
-        share[-1, -1] = 1.0
-    return share
+    # Half of the first bin lies below zero, and half of the last beyond half the sample rate: there the
+    # window's scale, which counts each bin for its mirror image too, would be twice too much.
+    return (high - low).clamp(min=0) / width
+
+
+def _leaking(window: Tensor, share: Tensor, long: int) -> Tensor:
+    """Share of a sine at each bin of the long window that a shorter one brings to each band.
+
+    It smears a sine over its own bins, of which some are the next band's; were that taken for noise there,
+    for which much more is hidden, a tone would hide up to 15 dB more than it does.
+    """
+    ratio, bands = long // len(window), share.shape[1]
+    if ratio == 1:
+        return share  # as it is: the bins around a peak are a tone's already
+    if not bands:
+        return share.new_zeros(long // 2 + 1, 0)
+    reach = 8 * ratio
+    half = torch.fft.rfft(window, long).abs().square()[: reach + 1] / 2
+    kernel = torch.cat([half.flip(0), half[1:]])
+    sparse = share.new_zeros(bands, 1, long // 2 + 1)
+    sparse[:, 0, ::ratio] = share.T
+    return functional.conv1d(sparse, kernel[None, None], padding=reach)[:, 0].T
 
 
 def frame_times(samples: int, sr: float) -> Tensor:
@@ -114,10 +133,10 @@ def half_band_power(y: Tensor, *, sr: float) -> Tensor:
 def half_band_maskers(y: Tensor, *, sr: float) -> tuple[Tensor, Tensor]:
     """As :func:`half_band_power`, and the share of each band that is tones, in [0, 1], of the same shape.
 
-    Tones are told by the long window everywhere: no other has peaks that are narrow enough.
+    Tones are told by the long window for all bands: no other has peaks that are narrow enough.
     """
     plan = layout(sr, checked(y).dtype, y.device)
-    power, tonal = power_and_tones(y, plan.windows[0], plan.everywhere, hop=2 * plan.hop)
+    power, tonal = power_and_tones(y, plan.windows[0], plan.heard, hop=2 * plan.hop)
     share = (tonal / power.clamp(min=torch.finfo(y.dtype).tiny)).clamp(max=1.0)
     long = _regular(power[:, : plan.weights[0].shape[1]], y, plan)
     return torch.cat([long, *_shorter(y, plan)], -2), _regular(share, y, plan)
