@@ -111,7 +111,9 @@ class HuggingFaceVictim(TorchVictim):
         return Hearing(logits, logits.argmax(1), p, multilabel=self.multilabel)
 
 
-def read_huggingface(source: str | Path, *, name: str = "huggingface") -> HuggingFaceVictim:
+def read_huggingface(
+    source: str | Path, *, labels: Sequence[str] | None = None, name: str = "huggingface"
+) -> HuggingFaceVictim:
     """The classifier in a folder, or one that transformers has downloaded before; nothing is fetched.
 
     Parameters
@@ -119,6 +121,8 @@ def read_huggingface(source: str | Path, *, name: str = "huggingface") -> Huggin
     source : str or Path
         A folder with ``config.json``, ``preprocessor_config.json`` and ``model.safetensors``, as
         ``save_pretrained`` writes it; or the id of one on the hub (``owner/model``) that is in the cache.
+    labels : sequence of str, optional
+        Instead of its own.
     name : str
 
     Raises
@@ -154,32 +158,45 @@ def read_huggingface(source: str | Path, *, name: str = "huggingface") -> Huggin
             output_loading_info=True,
         )
         _check_complete(report)
-    count = config.num_labels
-    try:
-        labels = [str(config.id2label[i]) for i in range(count)]
-    except KeyError as error:
-        raise SubterfugeError(f"{source}: its config.json names no label {error}") from error
-    if count < 2:
-        raise SubterfugeError(
-            f"{source}: gives {count} number a clip, expected a classifier of two labels up"
-        )
+    own = _labels(source, config)
+    if labels is not None and len(labels) != len(own):
+        raise SubterfugeError(f"labels: got {len(labels)}, expected {len(own)}, the network's")
     settings = {key: value for key, value in _plain(config.to_diff_dict()).items() if key not in _LEFT_OUT}
     network = {"config": settings, "extractor": _plain(json.loads(extractor.to_json_string()))}
     rate = int(extractor.sampling_rate)
     try:
-        return HuggingFaceVictim(network, body.state_dict(), labels=labels, sample_rate=rate, name=name)
+        return HuggingFaceVictim(
+            network, body.state_dict(), labels=labels or own, sample_rate=rate, name=name
+        )
     except SubterfugeError as error:
         raise SubterfugeError(f"{source}: {error}") from error
 
 
+def _labels(source: str | Path, config: Any) -> list[str]:
+    count = config.num_labels
+    if count < 2:
+        raise SubterfugeError(
+            f"{source}: gives {count} number a clip, expected a classifier of two labels up"
+        )
+    try:
+        return [str(config.id2label[i]) for i in range(count)]
+    except KeyError as error:
+        raise SubterfugeError(f"{source}: its config.json names no label {error}") from error
+
+
 def import_huggingface(
-    source: str | Path, *, out: str | Path, name: str | None = None, force: bool = False
+    source: str | Path,
+    *,
+    out: str | Path,
+    labels: Sequence[str] | None = None,
+    name: str | None = None,
+    force: bool = False,
 ) -> Path:
     """Make a victim's folder of a classifier of transformers; its weights are copied as safetensors.
 
     Parameters
     ----------
-    source
+    source, labels
         As for :func:`read_huggingface`.
     out : str or Path
         Folder to make.
@@ -201,7 +218,7 @@ def import_huggingface(
     from subterfuge.victims.writing import check_free, save_victim
 
     check_free(out, force=force)
-    victim = read_huggingface(source)
+    victim = read_huggingface(source, labels=labels)
     model = str(victim.network["config"].get("model_type", ""))
     said = str(source) if not Path(source).is_dir() else Path(source).resolve().name
     return save_victim(victim, out=out, name=name, source={"model": said, "type": model}, force=force)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -29,7 +30,7 @@ TRAINED_ON = {"mtt": "MagnaTagATune", "msd": "Million Song Dataset"}
 
 
 class MusicnnVictim(TorchVictim):
-    """Hears which of 50 tags a recording deserves; the tag with the highest score is what it predicts.
+    """Hears which of 50 tags a recording deserves: the likeliest one, or all from a threshold on.
 
     The mel spectrogram (16 kHz, 96 bands, a frame every 256 samples) is cut into windows of 187 frames, three
     seconds, without overlap, and what is left over at the end is not heard; a shorter clip is repeated until
@@ -43,7 +44,9 @@ class MusicnnVictim(TorchVictim):
     Parameters
     ----------
     network : mapping
-        ``tags``: ``mtt`` or ``msd``.
+        ``tags``: ``mtt`` or ``msd``. ``threshold``, between 0 and 1: from which probability on a tag is
+        heard, several at once or none (:class:`subterfuge.victims.victim.Hearing`); without one the likeliest
+        is.
     weights : mapping of str to Tensor
         By the names of the network's parameters.
     labels : sequence of str
@@ -83,6 +86,9 @@ class MusicnnVictim(TorchVictim):
         super().__init__()
         self.network, self.name = dict(network), name
         self.labels, self.sample_rate = tuple(labels), int(sample_rate)
+        self.threshold: float | None = self.network.get("threshold")
+        if self.threshold is not None and not (isinstance(self.threshold, float) and 0 < self.threshold < 1):
+            raise SubterfugeError(f"threshold: got {self.threshold!r}, expected a number between 0 and 1")
         self.body = blank()
         tags = self.body.last.out_features
         if len(self.labels) != tags or self.sample_rate != SAMPLE_RATE:
@@ -137,7 +143,12 @@ class MusicnnVictim(TorchVictim):
         rows, count = windows.shape[:2]
         logits = torch.cat([self.body(part) for part in torch.split(windows.flatten(0, 1), _CHUNK)])
         scores = _log_odds_of_mean(logits.reshape(rows, count, -1))
-        return Hearing(scores, scores.argmax(1), scores.sigmoid() if probabilities else None)
+        predicted, p = scores.argmax(1), scores.sigmoid() if probabilities else None
+        if self.threshold is None:
+            return Hearing(scores, predicted, p)
+        return Hearing(
+            scores - math.log(self.threshold / (1 - self.threshold)), predicted, p, multilabel=True
+        )
 
 
 def _log_odds_of_mean(logits: Tensor) -> Tensor:
@@ -147,7 +158,9 @@ def _log_odds_of_mean(logits: Tensor) -> Tensor:
     return functional.logsigmoid(logits).logsumexp(1) - functional.logsigmoid(-logits).logsumexp(1)
 
 
-def read_musicnn(path: str | Path, *, tags: str = "mtt", name: str = "musicnn") -> MusicnnVictim:
+def read_musicnn(
+    path: str | Path, *, tags: str = "mtt", threshold: float | None = None, name: str = "musicnn"
+) -> MusicnnVictim:
     """The tagger out of musicnn's wheel (or the folder that it was unpacked into); no code of it is run.
 
     Parameters
@@ -156,6 +169,8 @@ def read_musicnn(path: str | Path, *, tags: str = "mtt", name: str = "musicnn") 
         ``musicnn-0.1.0-py2.py3-none-any.whl``, or a folder that holds the ``musicnn`` package.
     tags : str
         ``mtt``: trained on MagnaTagATune; ``msd``: on the Million Song Dataset. Each has tags of its own.
+    threshold : float, optional
+        From which probability on a tag is heard; without one the likeliest is, and only that.
     name : str
 
     Raises
@@ -172,16 +187,16 @@ def read_musicnn(path: str | Path, *, tags: str = "mtt", name: str = "musicnn") 
         raise SubterfugeError(f"{path}: is no wheel, expected musicnn's (pip download --no-deps musicnn)")
     try:
         if path.is_dir():
-            return _read(path, tags, name)
+            return _read(path, tags, threshold, name)
         with zipfile.ZipFile(path) as wheel:
-            return _read(zipfile.Path(wheel), tags, name)
+            return _read(zipfile.Path(wheel), tags, threshold, name)
     except SubterfugeError as error:
         raise SubterfugeError(f"{path}: {error}") from error
     except (OSError, zipfile.BadZipFile) as error:
         raise SubterfugeError(f"{path}: cannot be read ({error})") from error
 
 
-def _read(root: Traversable, tags: str, name: str) -> MusicnnVictim:
+def _read(root: Traversable, tags: str, threshold: float | None, name: str) -> MusicnnVictim:
     package = root / "musicnn"
     folder = package / f"{tags.upper()}_musicnn"
     index, data, words = folder / ".index", folder / ".data-00000-of-00001", package / "configuration.py"
@@ -192,7 +207,8 @@ def _read(root: Traversable, tags: str, name: str) -> MusicnnVictim:
         index.read_bytes(), data.read_bytes(), wanted=lambda variable: "/Adam" not in variable
     )
     labels = _list_named(words.read_text(encoding="utf-8"), f"{tags.upper()}_LABELS")
-    return MusicnnVictim({"tags": tags}, from_checkpoint(variables), labels=labels, name=name)
+    network = {"tags": tags} | ({} if threshold is None else {"threshold": float(threshold)})
+    return MusicnnVictim(network, from_checkpoint(variables), labels=labels, name=name)
 
 
 def _list_named(source: str, name: str) -> list[str]:
@@ -207,13 +223,19 @@ def _list_named(source: str, name: str) -> list[str]:
 
 
 def import_musicnn(
-    path: str | Path, *, out: str | Path, tags: str = "mtt", name: str | None = None, force: bool = False
+    path: str | Path,
+    *,
+    out: str | Path,
+    tags: str = "mtt",
+    threshold: float | None = None,
+    name: str | None = None,
+    force: bool = False,
 ) -> Path:
     """Make a victim's folder of the tagger in musicnn's wheel.
 
     Parameters
     ----------
-    path, tags
+    path, tags, threshold
         As for :func:`read_musicnn`.
     out : str or Path
         Folder to make; one that holds the very same victim is left as it is.
@@ -235,7 +257,7 @@ def import_musicnn(
     from subterfuge.files import file_sha256
     from subterfuge.victims.writing import save_victim
 
-    victim = read_musicnn(path, tags=tags)
+    victim = read_musicnn(path, tags=tags, threshold=threshold)
     source = {"file": Path(path).name, "model": f"{tags.upper()}_musicnn"}
     if Path(path).is_file():
         source["sha256"] = file_sha256(Path(path))
