@@ -29,20 +29,73 @@ def victim(context: typer.Context) -> None:
 
 @app.command("import")
 def import_(
-    path: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A fitted scikit-learn pipeline in a skops file.")
-    ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to make of it.")],
+    path: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", help="A file (skops, onnx), MODULE:CALLABLE, or an address."),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", metavar="KIND", help="sklearn, onnx, function or http; told from MODEL."),
+    ] = None,
+    huggingface: Annotated[
+        str | None,
+        typer.Option(
+            "--huggingface", metavar="FOLDER_OR_ID", help="An audio classifier of transformers instead."
+        ),
+    ] = None,
+    musicnn: Annotated[
+        str | None,
+        typer.Option("--musicnn", metavar="WHEEL", help="The tagger in musicnn's wheel instead."),
+    ] = None,
+    tags: Annotated[
+        str | None, typer.Option("--tags", metavar="mtt|msd", help="Which 50 tags of musicnn; mtt.")
+    ] = None,
+    threshold: Annotated[
+        str | None,
+        typer.Option("--threshold", metavar="T,...", help="Hear all labels from T on, one for all or each."),
+    ] = None,
     labels: Annotated[
-        str,
+        str | None,
         typer.Option("--labels", metavar="A,B,...", help="Its labels, in the order of its classes."),
-    ],
+    ] = None,
     sample_rate: Annotated[
-        int, typer.Option("--sample-rate", metavar="HZ", min=1, help="Rate that it hears at.")
-    ],
+        int | None, typer.Option("--sample-rate", metavar="HZ", min=1, help="Rate that it hears at.")
+    ] = None,
     features: Annotated[
-        str, typer.Option("--features", metavar="NAME", help="What it is fed with.")
-    ] = "librosa25",
+        str | None,
+        typer.Option("--features", metavar="NAME", help="What it is fed with: librosa25, MODULE:CALLABLE."),
+    ] = None,
+    gives: Annotated[
+        str | None,
+        typer.Option("--gives", metavar="WHAT", help="Its numbers: scores, probabilities or logits."),
+    ] = None,
+    window: Annotated[
+        float | None, typer.Option("--window", metavar="S", help="Seconds that it hears at once.")
+    ] = None,
+    hop: Annotated[
+        float | None, typer.Option("--hop", metavar="S", help="Seconds between windows; one window.")
+    ] = None,
+    takes: Annotated[
+        str | None,
+        typer.Option("--takes", metavar="WHAT", help="A function: numpy, torch, numpy-clip, torch-clip."),
+    ] = None,
+    sends: Annotated[
+        str | None, typer.Option("--sends", metavar="WHAT", help="To a service: wav, wav-float or floats.")
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option("--token-variable", metavar="NAME", help="Where its token is: SUBTERFUGE_TOKEN."),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="S", help="Seconds that a service may take; 30.")
+    ] = None,
+    retries: Annotated[
+        int | None, typer.Option("--retries", metavar="N", help="Times that a service is asked again; 5.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", metavar="N", help="Most requests a second to a service.")
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What to call it.")] = None,
     trust_pickle: Annotated[
         bool,
@@ -50,7 +103,10 @@ def import_(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace DIR if it is there.")] = False,
 ) -> None:
-    """Make a victim of a fitted scikit-learn model.
+    """Make a victim of a classifier: of scikit-learn, ONNX, transformers, musicnn, a function, a service.
+
+    Those of transformers are read from a folder that save_pretrained wrote, or from what was downloaded
+    before; musicnn from its wheel (pip download --no-deps musicnn). Both bring labels and sample rate.
 
     \b
     Examples:
@@ -58,20 +114,60 @@ def import_(
         --features librosa25 --out victims/mine
       subterfuge victim import svc.pkl --trust-pickle --labels cat,dog \\
         --sample-rate 22050 --out victims/pets
+      subterfuge victim import forest.skops --features my_features:vector \\
+        --sample-rate 22050 --out victims/forest
+      subterfuge victim import net.onnx --labels cat,dog --sample-rate 16000 --out victims/net
+      subterfuge victim import my_module:classify --out victims/function
+      subterfuge victim import https://example.org/hear --labels cat,dog \\
+        --sample-rate 16000 --rate 5 --out victims/service
+      subterfuge victim import --huggingface my-ast-folder --out victims/ast
+      subterfuge victim import --musicnn musicnn-0.1.0-py2.py3-none-any.whl --out victims/musicnn
     """
     from subterfuge.cli import show
+    from subterfuge.victims.published import import_published
     from subterfuge.victims.store import import_victim
 
-    folder = import_victim(
-        path,
-        labels=[label.strip() for label in labels.split(",")],
-        sample_rate=sample_rate,
-        features=features,
-        out=out,
-        name=name,
-        trust_pickle=trust_pickle,
-        force=force,
-    )
+    named = None if labels is None else [label.strip() for label in labels.split(",")]
+    asked: dict[str, object] = {
+        "gives": gives,
+        "thresholds": threshold,
+        "window": window,
+        "hop": hop,
+        "takes": takes,
+    }
+    asked |= {"sends": sends, "token": token, "timeout": timeout, "retries": retries, "rate": rate}
+    if path is not None and huggingface is None and musicnn is None:
+        folder = import_victim(
+            path,
+            labels=named,
+            sample_rate=sample_rate,
+            features=features,
+            out=out,
+            name=name,
+            kind=kind,
+            options=asked,
+            trust_pickle=trust_pickle,
+            force=force,
+        )
+    else:
+        given: list[tuple[str, object]] = [
+            ("MODEL", path),
+            ("--sample-rate", sample_rate),
+            ("--trust-pickle", trust_pickle or None),
+        ]
+        given += [("--kind", kind), ("--features", features)]
+        given += [(f"--{option}", one) for option, one in asked.items() if option != "thresholds"]
+        folder = import_published(
+            huggingface=huggingface,
+            musicnn=musicnn,
+            labels=named,
+            tags=tags,
+            threshold=threshold,
+            unwanted=[option for option, one in given if one is not None],
+            out=out,
+            name=name,
+            force=force,
+        )
     show.imported(folder)
 
 

@@ -20,9 +20,15 @@ KINDS = {
     "cnn": "model.safetensors",
     "musicnn": "model.safetensors",
     "huggingface": "model.safetensors",
+    "onnx": "model.onnx",
+    "function": "",
+    "http": "",
 }
 # Those that are torch networks on the waveform: their card says how they are built.
 NETWORKS = ("cnn", "musicnn", "huggingface")
+
+# Those that are neither trained nor computed by us: their card says how they are asked.
+OUTSIDE = ("onnx", "function", "http")
 
 # What a network hears: the samples themselves, its front end being a part of it.
 WAVEFORM = "waveform"
@@ -58,6 +64,8 @@ class VictimInfo:
     notes : str
     network : dict
         How a network is built, so that its weights fit; empty for the other kinds.
+    options : dict
+        How one that is not ours is asked (where, with what, what its answers mean); empty for the others.
     folder : Path
         Where it lies.
     embedded : bool
@@ -78,20 +86,27 @@ class VictimInfo:
     versions: dict[str, str] = field(default_factory=dict)
     notes: str = ""
     network: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     folder: Path = Path()
     embedded: bool = False
     problem: str = ""
 
     @property
     def weights(self) -> Path:
-        """The file of its weights."""
+        """The file of its weights; the folder itself of a kind that has none."""
         return self.folder / KINDS[self.kind]
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether weights lie in the folder (a function or a service has them elsewhere)."""
+        return bool(KINDS[self.kind])
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON types, with the folder, as ``victim info --json`` prints it."""
         said = {**asdict(self), "labels": list(self.labels), "folder": str(self.folder)}
-        if not self.network:
-            del said["network"]
+        for key in ("network", "options"):
+            if not said[key]:
+                del said[key]
         return said
 
     def card(self) -> dict[str, Any]:
@@ -119,8 +134,9 @@ _SHAPES: dict[str, type] = {
     "versions": dict,
     "notes": str,
     "network": dict,
+    "options": dict,
 }
-_OPTIONAL = ("trained", "accuracy", "source", "versions", "notes", "network")
+_OPTIONAL = ("trained", "accuracy", "source", "versions", "notes", "network", "options")
 _JSON_NAMES: dict[type, str] = {str: "string", list: "list", int: "whole number", dict: "JSON object"}
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from subterfuge.errors import SubterfugeError
-from subterfuge.victims.card import KINDS, NETWORKS, VictimInfo
+from subterfuge.victims.card import KINDS, NETWORKS, OUTSIDE, VictimInfo
+from subterfuge.victims.own_code import is_reference
 from subterfuge.victims.trust import read_skops
 
 if TYPE_CHECKING:
@@ -21,16 +22,26 @@ def is_network(model: Any) -> bool:
     return isinstance(getattr(model, "network", None), Mapping) and callable(getattr(model, "weights", None))
 
 
-def kind_of(model: Any, *, labels: Sequence[str], features: str) -> str:
+def is_outside(model: Any) -> bool:
+    """Whether it is a victim that is neither trained nor computed by us."""
+    return getattr(model, "kind", None) in OUTSIDE and isinstance(getattr(model, "options", None), dict)
+
+
+def kind_of(
+    model: Any, *, labels: Sequence[str], features: str, sample_rate: int = 44100, wanted: str | None = None
+) -> str:
     """Which kind a fitted model is, and that labels and features fit it.
 
-    What can be differentiated is an ``svm``; any other classifier of scikit-learn is ``sklearn``.
+    What can be differentiated is an ``svm``; any other classifier of scikit-learn, one on the user's own
+    features, or where that is ``wanted``, is ``sklearn``.
 
     Raises
     ------
     SubterfugeError
         If it is none, or labels or features do not fit it.
     """
+    if is_outside(model):
+        return str(model.kind)
     if is_network(model):
         if len(labels) != len(model.labels):
             raise SubterfugeError(f"labels: got {len(labels)}, expected {len(model.labels)}, the network's")
@@ -39,9 +50,11 @@ def kind_of(model: Any, *, labels: Sequence[str], features: str) -> str:
     from subterfuge.victims.svm import check_fit, svm_head
 
     try:
+        if wanted == "sklearn" or is_reference(features):
+            raise SubterfugeError("no gradients are wanted")
         head = svm_head(model)
     except SubterfugeError:
-        check_model(model, labels=labels, features=features)
+        check_model(model, labels=labels, features=features, sample_rate=sample_rate)
         return "sklearn"
     check_fit(head, labels=labels, features=features)
     return "svm"
@@ -49,8 +62,8 @@ def kind_of(model: Any, *, labels: Sequence[str], features: str) -> str:
 
 def write_weights(model: Any, kind: str, path: Path, *, copy_of: Path | None = None) -> None:
     """Write what a model has learnt, and make sure that it can be read again."""
-    if copy_of is not None:
-        shutil.copyfile(copy_of, path)
+    if copy_of is not None or kind == "onnx":
+        shutil.copyfile(copy_of or model.path, path)
     elif kind in NETWORKS:
         from safetensors.torch import save
 
@@ -73,6 +86,10 @@ def read_victim(info: VictimInfo) -> TorchVictim:
     SubterfugeError
         If the weights cannot be read or do not fit what is said of them.
     """
+    if info.kind in OUTSIDE:
+        from subterfuge.victims.bringing import read_outside
+
+        return read_outside(info)
     path = info.weights
     said: dict[str, Any] = {"labels": info.labels, "sample_rate": info.sample_rate, "name": info.name}
     if info.kind in NETWORKS:

@@ -1,4 +1,4 @@
-"""Any classifier of scikit-learn on the 25 features as a victim: scores, but no gradients."""
+"""Any classifier of scikit-learn on the 25 features, or the user's own, as a victim: scores, no gradients."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 
 class SklearnVictim(TorchVictim):
-    """A fitted classifier of scikit-learn (trees, forests, boosting, ...) on summary features.
+    """A fitted classifier of scikit-learn (trees, boosting, neighbours, ...) on summary features or others.
 
     Its scores are its probabilities where it has them, else its decision function. There are no gradients:
     only attacks that do with scores or with the label can be used on it. ``hear`` takes the features in
-    torch, fast; ``verdict`` takes librosa's own, and both ask the model itself.
+    torch, fast; ``verdict`` takes librosa's own, and both ask the model itself. The user's own features are
+    the user's own code in both.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class SklearnVictim(TorchVictim):
     sample_rate : int
         In Hz.
     features : str
-        Name of the features, ``librosa25``.
+        ``librosa25``, or the user's own by ``module:callable``, a function of ``(y, sr)`` to a vector.
     name : str
 
     Raises
@@ -68,7 +69,7 @@ class SklearnVictim(TorchVictim):
         super().__init__()
         self.model, self.name, self.feature_name = model, name, features
         self.labels, self.sample_rate = tuple(labels), int(sample_rate)
-        check_model(model, labels=self.labels, features=features)
+        check_model(model, labels=self.labels, features=features, sample_rate=self.sample_rate)
         self.features = feature_set(features)
         self._classes = np.asarray(model.classes_)
 
@@ -103,7 +104,7 @@ class SklearnVictim(TorchVictim):
         )
 
 
-def check_model(model: Any, *, labels: Sequence[str], features: str) -> None:
+def check_model(model: Any, *, labels: Sequence[str], features: str, sample_rate: int = 44100) -> None:
     """Check that a model is a fitted classifier, and that labels and features are what it was fitted on.
 
     Raises
@@ -121,7 +122,7 @@ def check_model(model: Any, *, labels: Sequence[str], features: str) -> None:
     if not any(heard) or classes.ndim != 1:
         raise SubterfugeError(f"got a {kind} without scores, expected one label a clip and a score for each")
     check_labels(labels, len(classes))
-    size = check_features(features)
+    size = check_features(features, sample_rate=sample_rate)
     if int(model.n_features_in_) != size:
         raise SubterfugeError(
             f"features: {features} gives {size} numbers, but the model was fitted on {model.n_features_in_}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from subterfuge.errors import SubterfugeError
 from subterfuge.files import file_sha256
 from subterfuge.victims.card import CARD, VictimInfo, read_card
+from subterfuge.victims.own_code import is_reference
 from subterfuge.victims.trust import read_skops
 from subterfuge.victims.writing import check_free, import_victim, save_victim
 
@@ -47,7 +48,8 @@ def load_victim(name_or_folder: str | Path, *, device: str = "cpu") -> TorchVict
     ----------
     name_or_folder : str or Path
         Name of a victim that comes with the package, the path of a victim's folder, or the name of one
-        under ``./victims``; in that order.
+        under ``./victims``; in that order. Or a function of the user's, by ``module:callable``; see
+        :class:`subterfuge.victims.function.FunctionVictim`.
     device : str
         ``cpu``, ``cuda``, ``cuda:1``, ...
 
@@ -62,7 +64,25 @@ def load_victim(name_or_folder: str | Path, *, device: str = "cpu") -> TorchVict
     >>> victim.labels[victim.predict(y)]  # doctest: +SKIP
     'cel'
     """
+    if is_reference(os.fspath(name_or_folder)):
+        from subterfuge.victims.function import function_victim
+
+        return _on(function_victim(os.fspath(name_or_folder)), device)
     info = victim_info(name_or_folder)
+    if info.has_weights:
+        _check_weights(info)
+    from subterfuge.victims.kinds import read_victim
+
+    try:
+        victim = read_victim(info)
+    except SubterfugeError as error:
+        told = str(error).startswith(str(info.folder))
+        raise SubterfugeError(str(error) if told else f"{info.folder}: {error}") from error
+    victim.info = info
+    return _on(victim, device)
+
+
+def _check_weights(info: VictimInfo) -> None:
     weights = info.weights
     if not weights.is_file():
         raise SubterfugeError(
@@ -74,14 +94,9 @@ def load_victim(name_or_folder: str | Path, *, device: str = "cpu") -> TorchVict
             f"{weights}: the weights are not those that {CARD} was written for: got SHA-256 {found[:12]}…, "
             f"expected {info.sha256[:12]}…"
         )
-    from subterfuge.victims.kinds import read_victim
 
-    try:
-        victim = read_victim(info)
-    except SubterfugeError as error:
-        told = str(error).startswith(str(info.folder))
-        raise SubterfugeError(str(error) if told else f"{info.folder}: {error}") from error
-    victim.info = info
+
+def _on(victim: TorchVictim, device: str) -> TorchVictim:
     try:
         return victim.to(device)
     except (RuntimeError, AssertionError) as error:

@@ -15,6 +15,7 @@ from subterfuge.errors import SubterfugeError
 from subterfuge.victims import libsvm
 from subterfuge.victims.calibration import Calibration, calibration
 from subterfuge.victims.kernels import Machine, RbfMachine, machine
+from subterfuge.victims.own_code import is_reference
 from subterfuge.victims.preprocessing import SUPPORTED, steps
 from subterfuge.victims.victim import Hearing, TorchVictim
 
@@ -228,13 +229,18 @@ FEATURE_SIZES = {"librosa25": 25}
 
 
 def feature_set(name: str) -> FeatureSet:
-    """The features of that name.
+    """The features of that name, or the user's own by ``module:callable`` (which have no gradients).
 
     Raises
     ------
     SubterfugeError
         If there are none of that name.
     """
+    if is_reference(name):
+        from subterfuge.victims.own_features import OwnFeatures
+
+        own = OwnFeatures(name)
+        return FeatureSet(own.torch, own.plain)
     check_features(name)
     from subterfuge.features.summary import librosa25
     from subterfuge.victims.plain import librosa25_plain
@@ -242,16 +248,22 @@ def feature_set(name: str) -> FeatureSet:
     return FeatureSet(librosa25, librosa25_plain)
 
 
-def check_features(name: str) -> int:
-    """How many numbers the features of that name give.
+def check_features(name: str, *, sample_rate: int = 44100) -> int:
+    """How many numbers the features of that name give; the user's own are asked about a second of noise.
 
     Raises
     ------
     SubterfugeError
         If there are none of that name.
     """
+    if is_reference(name):
+        from subterfuge.victims.own_features import OwnFeatures
+
+        return OwnFeatures(name).size(sample_rate)
     if name not in FEATURE_SIZES:
-        raise SubterfugeError(f"features: got {name!r}, expected {' or '.join(FEATURE_SIZES)}")
+        raise SubterfugeError(
+            f"features: got {name!r}, expected {' or '.join(FEATURE_SIZES)}, or your own as module:callable"
+        )
     return FEATURE_SIZES[name]
 
 
@@ -351,6 +363,8 @@ def check_fit(head: SvmHead, *, labels: Sequence[str], features: str) -> None:
     SubterfugeError
         If they are not: as many distinct labels as classes, as many features as inputs.
     """
+    if is_reference(features):
+        raise SubterfugeError(f"features: {features} has no gradients, expected a victim of kind sklearn")
     size = check_features(features)
     check_labels(labels, head.classes)
     if head.features != size:

@@ -16,6 +16,7 @@ from subterfuge.victims.card import (
     CARD,
     KINDS,
     NETWORKS,
+    OUTSIDE,
     WAVEFORM,
     VictimInfo,
     checked_labels,
@@ -34,37 +35,46 @@ OURS = frozenset({CARD, *KINDS.values(), TRAINING, PAGE})
 def import_victim(
     source: str | Path,
     *,
-    labels: Sequence[str],
-    sample_rate: int,
-    features: str = "librosa25",
+    labels: Sequence[str] | None = None,
+    sample_rate: int | None = None,
+    features: str | None = None,
     out: str | Path,
     name: str | None = None,
+    kind: str | None = None,
+    options: Mapping[str, Any] | None = None,
     trained: str = "",
     accuracy: Mapping[str, float] | None = None,
     notes: str = "",
     trust_pickle: bool = False,
     force: bool = False,
 ) -> Path:
-    """Make a victim's folder of a fitted scikit-learn model in a file.
+    """Make a victim's folder of a fitted scikit-learn model, an ONNX file, a function or a service.
 
-    Scalers and an SVC become a victim with gradients (``svm``); any other classifier one without
-    (``sklearn``).
+    Of scikit-learn's, scalers and an SVC become a victim with gradients (``svm``); any other classifier one
+    without (``sklearn``).
 
     Parameters
     ----------
     source : str or Path
         A ``.skops`` file, whose bytes are kept, or with ``trust_pickle`` a ``.pkl``, ``.pickle`` or
-        ``.joblib`` file, which is run (that is what loading a pickle means) and converted.
-    labels : sequence of str
-        Names of the model's classes, in the order of its ``classes_``.
+        ``.joblib`` file, which is run (that is what loading a pickle means) and converted. Or an ``.onnx``
+        file, a function by ``module:callable``, or the ``http`` or ``https`` address of a service.
+    labels : sequence of str, optional
+        Names of the model's classes, in the order of its ``classes_``; None: the classes themselves, where
+        these are names. Of the other kinds, see :func:`subterfuge.victims.bringing.bring`.
     sample_rate : int
-        In Hz, of the audio that the features are taken from.
+        In Hz, of the audio that is heard. It may be None where a model or function says it itself.
     features : str
-        Name of the features that the model was fitted on.
+        What the model was fitted on: ``librosa25`` (by default), or the user's own by ``module:callable``.
     out : str or Path
         Folder to make. One that holds the very same victim is left as it is.
     name : str, optional
         By default the name of ``out``.
+    kind : str, optional
+        ``sklearn`` (without gradients, even where an ``svm`` could be made), ``onnx``, ``function`` or
+        ``http``; otherwise told from the source.
+    options : mapping, optional
+        How one of the last three is asked: :data:`subterfuge.victims.bringing.OPTIONS`.
     trained, accuracy, notes
         As in :class:`VictimInfo`.
     trust_pickle : bool
@@ -82,14 +92,67 @@ def import_victim(
         If the file cannot be read or trusted, the model is of an unsupported kind, labels or features do
         not fit it, or ``out`` is taken.
     """
-    source = Path(source)
+    from subterfuge.victims.bringing import bring, check_kind
+
+    given = {key: value for key, value in (options or {}).items() if value is not None}
+    told = check_kind(kind, os.fspath(source))
+    if told in OUTSIDE:
+        made, origin = bring(
+            told,
+            os.fspath(source),
+            labels=None if labels is None else checked_labels(labels),
+            sample_rate=sample_rate,
+            features=features,
+            options=given,
+        )
+        return _write(
+            made,
+            copy_of=None,
+            labels=made.labels,
+            sample_rate=made.sample_rate,
+            features=made.feature_name,
+            out=Path(out),
+            name=name,
+            trained=trained,
+            accuracy=accuracy,
+            source=origin,
+            notes=notes,
+            force=force,
+        )
+    if given:
+        raise SubterfugeError(f"{next(iter(given))}: a victim of kind sklearn has no such option")
+    return _import_fitted(
+        Path(source),
+        labels=labels,
+        sample_rate=sample_rate,
+        features=features or "librosa25",
+        out=Path(out),
+        name=name,
+        kind=kind,
+        trained=trained,
+        accuracy=accuracy,
+        notes=notes,
+        trust_pickle=trust_pickle,
+        force=force,
+    )
+
+
+def _import_fitted(
+    source: Path,
+    *,
+    labels: Sequence[str] | None,
+    sample_rate: int | None,
+    trust_pickle: bool,
+    **said: Any,
+) -> Path:
+    """Make a victim's folder of a fitted scikit-learn model in a file."""
     if not source.is_file():
         what = "a folder" if source.is_dir() else "no such file"
         raise SubterfugeError(f"{source}: {what}, expected a fitted model as .skops, .pkl or .joblib")
-    kind = source.suffix.lower()
-    if kind == ".skops":
+    suffix = source.suffix.lower()
+    if suffix == ".skops":
         model = read_skops(source)
-    elif kind in (".pkl", ".pickle", ".joblib"):
+    elif suffix in (".pkl", ".pickle", ".joblib"):
         if not trust_pickle:
             raise SubterfugeError(
                 f"{source}: a pickle can run any code when it is loaded; expected a .skops file, or "
@@ -97,20 +160,22 @@ def import_victim(
             )
         model = read_pickle(source)
     else:
-        raise SubterfugeError(f"{source}: got a {kind or 'nameless'} file, expected .skops, .pkl or .joblib")
+        raise SubterfugeError(
+            f"{source}: got a {suffix or 'nameless'} file, expected .skops, .pkl, .joblib or .onnx"
+        )
+    if labels is None:
+        labels = [str(one) for one in getattr(model, "classes_", ()) if isinstance(one, str)]
+        if not labels:
+            raise SubterfugeError("labels: got none, expected a name for each of the model's classes")
+    if sample_rate is None:
+        raise SubterfugeError("sample rate: got none, expected that of the audio it was fitted on, in Hz")
     return _write(
         model,
-        copy_of=source if kind == ".skops" else None,
+        copy_of=source if suffix == ".skops" else None,
         labels=labels,
         sample_rate=sample_rate,
-        features=features,
-        out=Path(out),
-        name=name,
-        trained=trained,
-        accuracy=accuracy,
         source={"file": source.name, "sha256": file_sha256(source)},
-        notes=notes,
-        force=force,
+        **said,
     )
 
 
@@ -159,10 +224,12 @@ def save_victim(
     sample_rate = getattr(model, "sample_rate", None) if sample_rate is None else sample_rate
     if labels is None or sample_rate is None:
         raise SubterfugeError("got a model that is no victim, expected its labels and its sample rate too")
-    from subterfuge.victims.kinds import is_network
+    from subterfuge.victims.kinds import is_network, is_outside
 
     if is_network(model):
         features = WAVEFORM
+    elif is_outside(model):
+        features = model.feature_name
     elif hasattr(model, "feature_name"):
         model, features = model.model, model.feature_name
     return _write(
@@ -210,19 +277,21 @@ def _write(
     notes: str,
     force: bool,
     fill: Callable[[Path], object] | None = None,
+    kind: str | None = None,
 ) -> Path:
     from subterfuge.victims.kinds import kind_of, write_weights
 
     wanted = checked_labels(labels)
     try:
-        kind = kind_of(model, labels=wanted, features=features)
+        rate = checked_rate(sample_rate)
+        kind = kind_of(model, labels=wanted, features=features, sample_rate=rate, wanted=kind)
     except SubterfugeError as error:
         raise SubterfugeError(f"{copy_of}: {error}" if copy_of else str(error)) from error
     info = VictimInfo(
         name=name or out.resolve().name,
         kind=kind,
         labels=wanted,
-        sample_rate=checked_rate(sample_rate),
+        sample_rate=rate,
         features=features,
         trained=trained,
         accuracy={k: float(v) for k, v in (accuracy or {}).items()},
@@ -230,6 +299,7 @@ def _write(
         versions=_versions(kind),
         notes=notes,
         network=dict(model.network) if kind in NETWORKS else {},
+        options=dict(model.options) if kind in OUTSIDE else {},
         folder=out,
     )
     if _same_is_there(info, out):
@@ -242,9 +312,11 @@ def _write(
         raise SubterfugeError(f"{out}: cannot be written ({error.strerror})") from error
     try:
         made.chmod(0o755)
-        weights = made / KINDS[kind]
-        write_weights(model, kind, weights, copy_of=copy_of)
-        write_card(replace(info, sha256=file_sha256(weights)), made)
+        if info.has_weights:
+            weights = made / KINDS[kind]
+            write_weights(model, kind, weights, copy_of=copy_of)
+            info = replace(info, sha256=file_sha256(weights))
+        write_card(info, made)
         if fill is not None:
             fill(made)
         for path in made.iterdir():
@@ -274,14 +346,16 @@ def _replace(made: Path, out: Path) -> None:
 
 def _same_is_there(info: VictimInfo, out: Path) -> bool:
     """Whether ``out`` holds the very victim that is to be imported from a file."""
-    if "sha256" not in info.source or not (out / CARD).is_file():
+    if ("sha256" not in info.source and info.kind not in OUTSIDE) or not (out / CARD).is_file():
         return False
     try:
         there = read_card(out)
     except SubterfugeError:
         return False
     keys = ("name", "kind", "labels", "sample_rate", "features", "source", "trained", "accuracy", "notes")
-    same = all(getattr(there, key) == getattr(info, key) for key in keys)
+    same = all(getattr(there, key) == getattr(info, key) for key in (*keys, "options"))
+    if not info.has_weights:
+        return same
     return same and there.weights.is_file() and file_sha256(there.weights) == there.sha256
 
 
@@ -311,7 +385,8 @@ def _versions(kind: str) -> dict[str, str]:
 
     from subterfuge import __version__
 
-    wanted = ["torch", "safetensors"] if kind in NETWORKS else ["scikit-learn", "skops"]
+    own = {"onnx": ["onnxruntime"], "function": ["torch"], "http": ["urllib3"]}
+    wanted = ["torch", "safetensors"] if kind in NETWORKS else own.get(kind, ["scikit-learn", "skops"])
     wanted += ["transformers"] if kind == "huggingface" else []
     libraries = {name: version(name) for name in (*wanted, "numpy")}
     return {"subterfuge": __version__, "python": platform.python_version(), **libraries}
