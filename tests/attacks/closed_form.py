@@ -147,24 +147,32 @@ def optimum(victim: Linear, y: Tensor, label: int, *, away: bool, norm: float = 
 
 
 def least_squares(duels: np.ndarray, normals: np.ndarray) -> float:
-    """Norm of the shortest step onto ``duels + normals @ step >= 0``, by Lawson and Hanson's reduction.
+    """Norm of the shortest step onto ``duels + normals @ step >= 0``."""
+    return float(shortest_step(torch.from_numpy(duels), torch.from_numpy(normals)).norm())
+
+
+def shortest_step(duels: Tensor, normals: Tensor) -> Tensor:
+    """The shortest step onto ``duels + normals @ step >= 0``, by Lawson and Hanson's reduction.
 
     The least-distance problem ``min |u|, G u >= h`` is the non-negative least squares fit of the last unit
     vector by the columns of ``[G' ; h']``; the residual r gives ``u = -r[:-1] / r[-1]``.
     """
     from scipy.optimize import nnls
 
-    h = -duels
+    rows, h = normals.numpy(), -duels.numpy()
     if (h <= 0).all():
-        return 0.0
-    stacked = np.vstack([normals.T, h[None]])
+        return torch.zeros(rows.shape[1], dtype=torch.float64)
+    # In units in which the last unit vector is about as long as the step.
+    size = float((h / np.linalg.norm(rows, axis=1)).max())
+    h = h / size
+    stacked = np.vstack([rows.T, h[None]])
     wanted = np.zeros(len(stacked))
     wanted[-1] = 1.0
     fit, _ = nnls(stacked, wanted, maxiter=10000)
     residual = stacked @ fit - wanted
     step = -residual[:-1] / residual[-1]
-    assert (normals @ step - h >= -1e-8).all()
-    return float(np.linalg.norm(step))
+    assert (rows @ step - h >= -1e-8 * np.abs(h).max()).all()
+    return torch.from_numpy(size * step)
 
 
 def least_sup(duels: np.ndarray, normals: np.ndarray) -> float:

@@ -132,10 +132,10 @@ def test_claims_are_what_the_file_on_disk_is_heard_as(
     assert 0 < record.queries["backward"] <= record.queries["forward"]
 
 
-def test_the_default_attack_is_minimal_and_its_own_steps_are_kept(victim: SvmVictim, tmp_path: Path) -> None:
+def test_the_default_attack_is_masked_and_its_own_steps_are_kept(victim: SvmVictim, tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", sound("dull", seed=51))
     record = run(path, victim, Targeted("bright"), steps=None, budget=90)
-    assert record.success and record.attack == "minimal"
+    assert record.success and record.attack == "masked"
     assert judged(record.output, victim)[0] == "bright"
     assert 90 < record.queries["forward"] < 130
 
@@ -178,7 +178,7 @@ def test_ctrl_c_keeps_the_best_attempt(victim: SvmVictim, tmp_path: Path, after:
 def test_progress_is_told_in_words(victim: SvmVictim, tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", sound("dull", seed=53))
     said: list[str] = []
-    record = run(path, victim, Targeted("bright"), report=said.append)
+    record = run(path, victim, Targeted("bright"), attack="minimal", report=said.append)
     assert all(re.fullmatch(r"[\d,]+ queries(, best SNR -?[\d.]+ dB)?", text) for text in said)
     assert said[0] == "1 queries" and said[-1].startswith(f"{len(said)} queries, best SNR ")
     # What the file says of itself in the end is what was promised, but for the lattice.
@@ -371,9 +371,10 @@ def test_the_embedded_victim_on_an_embedded_clip(tmp_path: Path) -> None:
 
     victim = load_victim("orchestra-svc")
     clip = next(clip for clip in clips() if clip.label == "flu")
-    record = attack_file(clip.path, victim=victim, criterion=Targeted("tru"), out=tmp_path, steps=60)
+    record = attack_file(clip.path, victim=victim, criterion=Targeted("tru"), out=tmp_path, steps=100)
     assert record.predicted_before == "flu"
     y, _ = librosa.load(record.output, sr=victim.sample_rate)
     heard = victim.model.predict(librosa25_plain(y, victim.sample_rate)[None])
     assert record.success and heard.tolist() == ["tru"]
-    assert record.snr_db > 25
+    # The smallest change is some 50 dB below the clip, and as far above what it masks as 30 dB.
+    assert record.snr_db > 12 and record.audibility["nmr_worst_db"] < 20

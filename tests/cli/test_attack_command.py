@@ -118,6 +118,23 @@ def test_the_default_succeeds_on_each_clip_and_says_so(command: Command, tmp_pat
     assert "\x1b" not in answer.err  # no terminal, no paint
 
 
+@pytest.mark.parametrize(
+    ("options", "attack"),
+    [
+        ((), "masked"),
+        (("--audibility", "masked"), "masked"),
+        (("--audibility", "l2"), "minimal"),
+        (("--audibility", "l2", "--attack", "minimal"), "minimal"),
+    ],
+)
+def test_what_a_change_is_small_by_may_be_chosen(
+    command: Command, flute: Path, options: tuple[str, ...], attack: str
+) -> None:
+    answer = command("attack", flute, "--to", "cel", "--victim", "band", "--steps", 20, *options, "--json")
+    (record,) = json.loads(answer.out)
+    assert record["attack"] == attack and record["success"] == (answer.code == 0)
+
+
 def test_away_leaves_what_was_heard(command: Command, flute: Path, victims: Path) -> None:
     (record,) = json.loads(command("attack", flute, "--away", *QUICK, "--json").out)
     assert record["success"] and record["target"] == "not-flu"

@@ -120,6 +120,11 @@ CASES: dict[str, tuple[Case, str]] = {
     ),
     # how
     "an unknown attack": (lambda d: (*TO, "--attack", "minimum", audio(d / "a.wav")), "minimal"),
+    "an unknown audibility": (lambda d: (*TO, "--audibility", "loud", audio(d / "a.wav")), "masked or l2"),
+    "an audibility and another attack": (
+        lambda d: (*TO, "--audibility", "l2", "--attack", "ddn", audio(d / "a.wav")),
+        "'l2' with the attack 'ddn'",
+    ),
     "scores alone": (lambda d: (*TO, "--access", "scores", audio(d / "a.wav")), "gradients"),
     "labels alone": (lambda d: (*TO, "--access", "label", audio(d / "a.wav")), "gradients"),
     "an unknown access": (lambda d: (*TO, "--access", "root", audio(d / "a.wav")), "root"),
