@@ -1,4 +1,4 @@
-"""What numbers and labels of any make mean, and clips that are longer or shorter than what is heard at once."""
+"""What numbers and labels of any make mean, and clips longer or shorter than what is heard at once."""
 
 from __future__ import annotations
 
@@ -79,11 +79,12 @@ def test_what_cannot_be_meant_is_refused(said: dict[str, object], wrong: str) ->
 
 def test_thresholds_come_as_a_number_a_text_or_a_list() -> None:
     assert thresholds_for("0.5", LABELS) == thresholds_for(0.5, LABELS) == (0.5, 0.5, 0.5)
-    assert thresholds_for("0.1, 0.2,0.3", LABELS) == thresholds_for([0.1, 0.2, 0.3], LABELS) == (0.1, 0.2, 0.3)
-    for wrong in ("much", [0.1, "x"], {}):
-        if wrong:
-            with pytest.raises(SubterfugeError, match="thresholds: got .* expected numbers"):
-                thresholds_for(wrong, LABELS)  # type: ignore[arg-type]
+    assert (
+        thresholds_for("0.1, 0.2,0.3", LABELS) == thresholds_for([0.1, 0.2, 0.3], LABELS) == (0.1, 0.2, 0.3)
+    )
+    for wrong in ("much", [0.1, "x"]):
+        with pytest.raises(SubterfugeError, match=r"thresholds: got .* expected numbers"):
+            thresholds_for(wrong, LABELS)  # type: ignore[arg-type]
 
 
 def test_labels_that_are_left_out_count_less_than_all_that_are_there() -> None:
@@ -129,6 +130,10 @@ def test_windows_are_named_in_seconds() -> None:
     assert windows_of(None, None, 8000) is None
     assert windows_of(1.5, None, 8000) == Windows(12000, 12000)
     assert windows_of(1.0, 0.25, 8000) == Windows(8000, 2000)
-    for window, hop, said in ((None, 1.0, "without a window"), (0.0, None, "positive"), (1.0, -1.0, "hop: got")):
+    for window, hop, said in (
+        (None, 1.0, "without a window"),
+        (0.0, None, "positive"),
+        (1.0, -1.0, "hop: got"),
+    ):
         with pytest.raises(SubterfugeError, match=said):
             windows_of(window, hop, 8000)

@@ -1,4 +1,4 @@
-"""Functions of the user's as victims: what they take and give, their gradients, their folders, their faults."""
+"""Functions of the user's as victims: what they take and give, gradients, folders, and what is wrong."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_its_attributes_say_what_is_not_said() -> None:
     assert FunctionVictim(tagged, labels=LABELS, sample_rate=8000).labels == LABELS
 
 
-MODULE = '''
+MODULE = """
 import numpy as np
 labels = ["down", "up"]
 sample_rate = 8000
@@ -155,7 +155,7 @@ hop = 512  # something of the module's own
 
 def classify(y):
     return np.stack([-y.mean(1), y.mean(1)], 1)
-'''
+"""
 
 
 def test_it_is_called_by_name_and_found_in_this_folder() -> None:
@@ -170,7 +170,12 @@ def test_a_folder_names_the_function_and_how_it_is_asked() -> None:
     folder = import_victim("mine_b:classify", out="victims/f", options={"window": 0.005, "gives": "logits"})
     info = victim_info("f")
     assert (info.kind, info.labels, info.features) == ("function", LABELS, "waveform")
-    assert info.options == {"gives": "logits", "window": 0.005, "takes": "numpy", "callable": "mine_b:classify"}
+    assert info.options == {
+        "gives": "logits",
+        "window": 0.005,
+        "takes": "numpy",
+        "callable": "mine_b:classify",
+    }
     assert info.source["file"] == "mine_b.py" and len(info.source["sha256"]) == 64
     assert sorted(path.name for path in folder.iterdir()) == ["victim.json"]
     assert str(Path.cwd()) not in (folder / "victim.json").read_text()

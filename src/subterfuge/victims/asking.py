@@ -60,7 +60,7 @@ class Asker:
     Attributes
     ----------
     attempts : int
-        Requests sent, whatever came of them.
+        Requests begun, whatever came of them.
     answered : int
         Those of them that were answered, with JSON.
 
@@ -147,15 +147,14 @@ class Asker:
                 preload_content=False,
             )
             status, answer = response.status, _read(response, ends)
-        except (ConnectTimeoutError, ReadTimeoutError, TimeoutError):
-            raise _StumbledError(f"gave no answer within {self.timeout:g} s") from None
         except TlsError as error:
             raise SubterfugeError(
                 f"{self.shown}: the connection is not safe ({self._clean(error)})"
             ) from None
-        except NewConnectionError as error:
-            cause = error.__cause__ or error
-            raise _StumbledError(f"cannot be reached ({why(cause)})") from None
+        except NewConnectionError as error:  # first: by descent it is a ConnectTimeoutError too
+            raise _StumbledError(f"cannot be reached ({why(error.__cause__ or error)})") from None
+        except (ConnectTimeoutError, ReadTimeoutError, TimeoutError):
+            raise _StumbledError(f"gave no answer within {self.timeout:g} s") from None
         except (HTTPError, OSError):
             raise _StumbledError("broke off before its answer was whole") from None
         except UnicodeError:
