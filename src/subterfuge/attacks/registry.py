@@ -48,6 +48,7 @@ class Entry:
 
 
 _WHITEBOX = "subterfuge.attacks.whitebox"
+_BLACKBOX = "subterfuge.attacks.blackbox"
 ATTACKS: dict[str, Entry] = {
     "masked": Entry(f"{_WHITEBOX}.masked:masked", "the least audible change we know how to find", hides=True),
     "minimal": Entry(f"{_WHITEBOX}.minimal:minimal", "the smallest change we know how to find"),
@@ -94,6 +95,11 @@ ATTACKS: dict[str, Entry] = {
     "fgsm-l2": Entry(
         f"{_WHITEBOX}.fgsm:fgsm", "one step along the gradient", fixed_budget=True, options={"norm": 2.0}
     ),
+    "genetic-seed": Entry(
+        f"{_BLACKBOX}.genetic_seed:genetic_seed",
+        "the genetic algorithm that the project began with, its faults included",
+        access="scores",
+    ),
 }
 
 
@@ -139,7 +145,8 @@ def get_attack(name: str) -> Attack:
     Parameters
     ----------
     name : str
-        A key of ``ATTACKS``; case does not matter, and ``_`` is as good as ``-``.
+        A key of ``ATTACKS``; case does not matter, and ``_`` is as good as ``-``. Or another library's, after
+        its name and a colon: see :mod:`subterfuge.attacks.foreign`.
 
     Returns
     -------
@@ -163,7 +170,15 @@ def get_attack(name: str) -> Attack:
 
 
 def find(name: str) -> Entry:
-    """What the registry holds under a name, without importing it; raises as :func:`get_attack` does."""
+    """What the registry holds under a name, without importing it; raises as :func:`get_attack` does.
+
+    Of an attack of another library (``foolbox:L2CarliniWagnerAttack``) that library is imported, to tell
+    whether it is there.
+    """
+    if ":" in name:
+        from subterfuge.attacks.foreign import entry_of
+
+        return entry_of(name)
     wanted = name.strip().casefold().replace("_", "-").replace(" ", "-")
     if wanted in ATTACKS:
         return ATTACKS[wanted]

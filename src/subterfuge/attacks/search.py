@@ -202,6 +202,57 @@ class Search:
             self._keep(x[now], rows[now], margin[now], reached[now])
         return duels, reached
 
+    def lend(self, x: Tensor, row: int) -> tuple[Tensor, Tensor, bool]:
+        """What the victim makes of several candidates of one row, for code that takes its own gradients.
+
+        One forward query a candidate, and a backward one for each whenever a gradient passes back to ``x``.
+        A candidate beyond [-1, 1] is answered, but is never the best.
+
+        Parameters
+        ----------
+        x : Tensor, shape (candidates, samples)
+            The answers are in its graph.
+        row : int
+
+        Returns
+        -------
+        scores : Tensor, shape (candidates, labels)
+        margin : Tensor, shape (candidates,)
+        several : bool
+            Whether the victim may hear several labels at once.
+        """
+        if self.watch.budget is not None:
+            able = max(0, (self.watch.budget - int(self.forward_queries[row])) // self.cost)
+            if able < len(x):
+                if able:
+                    self.lend(x[:able].detach(), row)
+                raise BudgetSpent
+        rows = torch.full((len(x),), row, device=x.device)
+        scores, margins, reached, several = [], [], [], False
+        for part, index in zip(torch.split(x, self.chunk), torch.split(rows, self.chunk), strict=True):
+            goal = self.goal.rows(index)
+            hearing = self.victim.hear(part, probabilities=goal.needs_probabilities)
+            scores.append(hearing.scores)
+            margins.append(goal.margin(hearing))
+            reached.append(goal.reached(hearing))
+            several = hearing.multilabel
+        margin, found = torch.cat(margins), torch.cat(reached)
+        there = x.detach()
+        # No more beyond than the rounding of somebody's arithmetic.
+        inside = (there.abs() <= 1 + 1e-6).all(1)
+        sure = torch.where(inside, margin.detach(), -math.inf)
+        for number in range(len(x)):
+            one = slice(number, number + 1)
+            self.forward_queries[row] += self.cost
+            self._keep(there[one].clamp(-1, 1), rows[one], sure[one], (found & inside)[one])
+
+        def count(gradient: Tensor) -> None:
+            self.backward_queries[row] += self.cost * len(gradient)
+
+        if x.requires_grad:
+            x.register_hook(count)
+        return torch.cat(scores), margin, several
+
     def climb(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """One forward and one backward query a row: margin, reached, and the margin's gradient.
 

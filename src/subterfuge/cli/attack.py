@@ -70,6 +70,8 @@ def attack(
                         multiscale-cw, deepfool
       within a radius   apgd, apgd-linf, pgd, pgd-linf, fgsm, fgsm-l2
                         (here too the smallest radius that will do is sought)
+      other libraries'  foolbox:NAME, art:NAME, torchattacks:NAME, adv-lib:NAME, as they name it,
+                        where that library is installed
 
     \b
     Examples:
@@ -77,6 +79,7 @@ def attack(
       subterfuge attack 'clips/*.wav' --to tru --confidence 0.9 --out out
       subterfuge attack flute.wav --away --victim victims/irmas-svc --json
       subterfuge attack flute.wav --to trumpet --survive mp3,gain
+      subterfuge attack flute.wav --to trumpet --attack foolbox:L2CarliniWagnerAttack
     """
     from subterfuge.cli import show
     from subterfuge.runs import carry_out, plan
