@@ -1,0 +1,1 @@
+"""Attacks that see scores or only the label, and count every query."""
