@@ -176,7 +176,7 @@ class Search:
         reached : Tensor of bool, shape (candidates,)
         """
         turn = torch.zeros_like(rows)
-        for row in rows.unique():
+        for row in set(rows.tolist()):
             mine = rows == row
             turn[mine] = torch.arange(int(mine.sum()), device=rows.device)
         if self.watch.budget is not None:
@@ -250,7 +250,7 @@ class Search:
             self.backward_queries[row] += self.cost * len(gradient)
 
         if x.requires_grad:
-            x.register_hook(count)
+            x.register_hook(count)  # type: ignore[no-untyped-call]
         return torch.cat(scores), margin, several
 
     def climb(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:

@@ -62,4 +62,5 @@ def log_fbank(
     before = torch.cat([frames[..., :1], frames[..., :-1]], -1)
     spectrum = torch.fft.rfft((frames - preemphasis * before) * window.to(frames), n_fft)
     energy = (spectrum.real.square() + spectrum.imag.square()) @ filters.to(frames)
-    return energy.clamp(min=floor).log().to(y.dtype)
+    bands: Tensor = energy.clamp(min=floor).log().to(y.dtype)
+    return bands
