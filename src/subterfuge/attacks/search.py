@@ -62,6 +62,8 @@ class Search:
         Rows that go through the victim at once; small chunks are faster (fewer page faults).
     gradients : bool
         Whether the attack will ask for gradients; the victim must then be differentiable.
+    labels_only : bool
+        Whether the attack is told no more than what is reached: margin and duels are then 1 or -1.
 
     Raises
     ------
@@ -91,6 +93,7 @@ class Search:
         watch: Watch | None = None,
         chunk: int = 8,
         gradients: bool = True,
+        labels_only: bool = False,
     ) -> None:
         if y.ndim != 2:
             raise SubterfugeError(f"attack: got audio of shape {tuple(y.shape)}, expected (batch, samples)")
@@ -99,7 +102,7 @@ class Search:
         if gradients and not victim.differentiable:
             raise SubterfugeError("attack: this one needs gradients, and the victim has none")
         self.victim, self.y, self.norm, self.chunk = victim, y, norm, chunk
-        self.measure = measure
+        self.measure, self.labels_only = measure, labels_only
         # Waveforms that one question puts through the victim: more than one where variants are heard too.
         self.cost = int(getattr(victim, "cost", 1))
         self.watch = watch or Watch()
@@ -196,6 +199,9 @@ class Search:
                 hearing = self.victim.hear(part, probabilities=goal.needs_probabilities)
                 heard.append((goal.margin(hearing), goal.duels(hearing), goal.reached(hearing)))
         margin, duels, reached = (torch.cat(column) for column in zip(*heard, strict=True))
+        if self.labels_only:
+            margin = _told(reached, margin)
+            duels = margin[:, None]
         for number in range(int(turn.max()) + 1):
             now = turn == number
             self.forward_queries[rows[now]] += self.cost
@@ -351,6 +357,8 @@ class Search:
         self.forward_queries[rows] += self.cost
         self.backward_queries[rows] += backward * self.cost
         margin, done = torch.cat(margins), torch.cat(reached)
+        if self.labels_only:
+            margin = _told(done, margin)
         self._keep(x.detach(), rows, margin, done)
         if slopes is None:
             return margin, done, None
@@ -403,3 +411,8 @@ def _slope(value: Tensor, x: Tensor, *, last: bool) -> Tensor:
         return torch.zeros_like(x)
     (slope,) = torch.autograd.grad(value.sum(), x, retain_graph=not last, allow_unused=True)
     return torch.zeros_like(x) if slope is None else slope
+
+
+def _told(reached: Tensor, margin: Tensor) -> Tensor:
+    """A margin that tells nothing but its sign."""
+    return torch.where(reached, 1.0, -1.0).to(margin)
