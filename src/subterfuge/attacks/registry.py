@@ -95,6 +95,16 @@ ATTACKS: dict[str, Entry] = {
     "fgsm-l2": Entry(
         f"{_WHITEBOX}.fgsm:fgsm", "one step along the gradient", fixed_budget=True, options={"norm": 2.0}
     ),
+    "decide": Entry(
+        "subterfuge.attacks.blackbox.decide:decide",
+        "our search with labels alone, among gains of bands; also where scores are shown",
+        access="label",
+    ),
+    "subspace": Entry(
+        "subterfuge.attacks.blackbox.subspace_search:subspace",
+        "our search with scores, among gains of bands: a model of what was heard",
+        access="scores",
+    ),
     "genetic-seed": Entry(
         f"{_BLACKBOX}.genetic_seed:genetic_seed",
         "the genetic algorithm that the project began with, its faults included",
@@ -106,7 +116,7 @@ ATTACKS: dict[str, Entry] = {
 # What a change is small by, and the attack that makes it so.
 BY_AUDIBILITY = {"masked": "masked", "l2": "minimal"}
 DEFAULT = "masked"
-BLIND_DEFAULT = "hunt"
+BLIND_DEFAULT = "decide"
 
 
 def chosen(attack: str | None, audibility: str | None, access: str = "gradients") -> str:

@@ -102,6 +102,8 @@ class _Bands(torch.autograd.Function):
 
 
 def _blocks(rows: int, frames: int, size: int) -> Iterator[tuple[int, int]]:
+    if not rows:
+        return iter(())  # an empty batch: the transform takes none
     step = max(1, _BLOCK // (rows * size))
     return ((a, min(a + step, frames)) for a in range(0, frames, step))
 

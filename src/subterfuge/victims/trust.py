@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from subterfuge.errors import SubterfugeError
+from subterfuge.victims.neighbours import TREE_TYPES, regrow, within
 
 # Types that skops does not trust of itself, and that we do: scikit-learn's own holders of numbers, which
 # run nothing when they are loaded. Trees walk memory by the numbers in them: those are checked.
@@ -20,6 +20,7 @@ OUR_TRUST = frozenset(
     ]
     + [f"sklearn.neural_network._stochastic_optimizers.{name}Optimizer" for name in ("Adam", "SGD")]
     + ["sklearn.tree._tree.Tree", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+    + sorted(TREE_TYPES)
 )
 
 
@@ -62,9 +63,17 @@ def read_skops(path: Path) -> Any:
             model = skops.io.load(path, trusted=sorted(untrusted))
     except Exception as error:
         raise SubterfugeError(f"{path}: cannot be loaded by skops ({_first_line(error)})") from error
-    if not all(_sound(tree) for tree in _trees(model, set())):
+    if not all(_sound(tree) for tree in _trees(model)):
         raise SubterfugeError(
             f"{path}: holds a tree that points outside itself, expected one that was fitted"
+        )
+    try:
+        grown = regrow(model)
+    except Exception as error:
+        raise SubterfugeError(f"{path}: cannot be loaded ({_first_line(error)})") from error
+    if not grown:
+        raise SubterfugeError(
+            f"{path}: holds neighbours that no fitting leaves behind, expected a fitted model"
         )
     return model
 
@@ -89,25 +98,9 @@ def read_pickle(path: Path) -> Any:
         raise SubterfugeError(f"{path}: cannot be unpickled ({_first_line(error)})") from error
 
 
-def _trees(thing: Any, seen: set[int]) -> Iterator[Any]:
+def _trees(model: Any) -> list[Any]:
     """Every decision tree within a model, however deep."""
-    if id(thing) in seen or isinstance(thing, (str, bytes, int, float)):
-        return
-    seen.add(id(thing))
-    if type(thing).__name__ in ("Tree", "TreePredictor"):
-        yield thing
-        return
-    inner: list[Any] = []
-    if isinstance(thing, dict):
-        inner = list(thing.values())
-    elif isinstance(thing, (list, tuple)):
-        inner = list(thing)
-    elif isinstance(thing, np.ndarray):
-        inner = list(thing.flat) if thing.dtype == object else []
-    elif type(thing).__module__.startswith("sklearn."):
-        inner = list(getattr(thing, "__dict__", {}).values())
-    for one in inner:
-        yield from _trees(one, seen)
+    return [one for one in within(model, set()) if type(one).__name__ in ("Tree", "TreePredictor")]
 
 
 def _sound(tree: Any) -> bool:
