@@ -264,7 +264,17 @@ def seed_jobs(folder: Path, count: int | None) -> list[Job]:
 
 
 def network_jobs(folder: Path, count: int | None) -> list[Job]:
-    """The embedded clips toward three labels each.
+    """The embedded clips toward three labels each."""
+    everything = network_pairs(folder)
+    order = [everything[STRIDE * i % len(everything)] for i in range(len(everything))]
+    shown = set(order[:BESIDE])
+    chosen = everything if count is None else order[:count]
+    return [job for pair in chosen for job in of_pair("cnn", *pair, pair in shown)]
+
+
+@functools.cache
+def network_pairs(folder: Path) -> tuple[tuple[str, str, str], ...]:
+    """Clip, path and label of each pair.
 
     A label's first clip goes toward the labels 1, 4 and 7 further on than what the network hears in it, its
     second toward those 2, 5 and 8 further on: fixed, never by result, and every label is wanted alike.
@@ -272,18 +282,15 @@ def network_jobs(folder: Path, count: int | None) -> list[Job]:
     from subterfuge.corpora.embedded import clips
 
     victim = _victim(str(folder))
-    everything: list[tuple[str, str, str]] = []
+    found: list[tuple[str, str, str]] = []
     number: dict[str, int] = {}
     for clip in clips():
         number[clip.label] = number.get(clip.label, 0) + 1
         heard = victim.labels.index(plainly(victim, clip.path))
         for turn in range(TARGETS):
             target = (heard + number[clip.label] + 3 * turn) % len(victim.labels)
-            everything.append((clip.path.stem, str(clip.path), victim.labels[target]))
-    order = [everything[STRIDE * i % len(everything)] for i in range(len(everything))]
-    shown = set(order[:BESIDE])
-    chosen = everything if count is None else order[:count]
-    return [job for pair in chosen for job in of_pair("cnn", *pair, pair in shown)]
+            found.append((clip.path.stem, str(clip.path), victim.labels[target]))
+    return tuple(found)
 
 
 def of_pair(setting: str, clip: str, path: str, target: str, shown: bool) -> list[Job]:
