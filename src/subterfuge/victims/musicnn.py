@@ -124,14 +124,8 @@ class MusicnnVictim(TorchVictim):
         """The plain path: librosa's own mel spectrogram of each row, then the network."""
         import librosa
 
-        options: dict[str, Any] = {
-            "sr": self.sample_rate,
-            "n_fft": _N_FFT,
-            "hop_length": _HOP,
-            "n_mels": BANDS,
-        }
-        taken = partial(librosa.feature.melspectrogram, sr=self.sample_rate, **options)
-        rows = [taken(y=row) for row in y.detach().cpu().numpy()]
+        taken = partial(librosa.feature.melspectrogram, sr=self.sample_rate, n_mels=BANDS)
+        rows = [taken(y=row, n_fft=_N_FFT, hop_length=_HOP) for row in y.detach().cpu().numpy()]
         return self._heard(torch.stack([torch.from_numpy(row) for row in rows]).to(y), True)
 
     def _heard(self, mel: Tensor, probabilities: bool) -> Hearing:
