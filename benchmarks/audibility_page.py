@@ -221,6 +221,9 @@ def bars(results: Sequence[Result], setting: str, pairs: Sequence[tuple[str, str
         ),
         (f"a ViSQOL score of {VISQOL_LEAST:g}", sum(x >= VISQOL_LEAST for x in score), VISQOL_SHARE),
     )
+    if found and all(r["audibility"]["visqol"] is None for r in found):
+        counts = counts[:-1]
+        missed.append("ViSQOL was not asked")
     for what, n, share in counts:
         if n < share * total:
             missed.append(f"`masked` has {what} on {n} of {total} pairs, not on {share:.0%}")

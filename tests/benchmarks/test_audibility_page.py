@@ -84,6 +84,11 @@ def test_medians_shares_and_claims_are_judged() -> None:
     assert page("", found, {"svc": PAIRS})[1] == ["the measures take 1.50 s a pair, not 1 s"]
 
 
+def test_without_visqol_its_bar_is_missed_and_says_why() -> None:
+    found = [result(attack, pair, visqol=None) for attack in ("minimal", "masked") for pair in PAIRS]
+    assert [line.partition(": ")[2] for line in bars(found, "svc", PAIRS)] == ["ViSQOL was not asked"]
+
+
 def test_what_was_not_run_misses_every_bar() -> None:
     text, missed = page("", [], {"cnn": [("a", "cel")]})
     assert len(missed) == 6 and "cel not run → not run" in text
