@@ -212,7 +212,7 @@ def bars(results: Sequence[Result], setting: str, pairs: Sequence[tuple[str, str
     worst = [number(r, "nmr_worst_db") for r in found] + lost
     distance = [number(r, "zimtohrli") for r in found] + lost
     score = [number(r, "visqol", -1) for r in found]
-    counts = (
+    counts: tuple[tuple[str, int, float], ...] = (
         ("a worst NMR of at most 0 dB", sum(x <= 0 for x in worst), UNMASKED_SHARE),
         (
             f"a Zimtohrli distance of at most {ZIMTOHRLI_MOST:g}",
