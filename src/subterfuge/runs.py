@@ -263,7 +263,7 @@ def _lasting_interrupt(report: Callable[[str], None] | None) -> Iterator[Callabl
 
 
 def load_on(victim: str, device: str) -> Victim:
-    """A victim by name or folder, on a device.
+    """A victim by name or folder, on a device; several, with commas between, as one that all must be fooled.
 
     Raises
     ------
@@ -272,7 +272,12 @@ def load_on(victim: str, device: str) -> Victim:
     """
     from subterfuge.victims.store import load_victim
 
-    return load_victim(victim, device=device)
+    names = [name.strip() for name in victim.split(",")]
+    if len(names) == 1 or Path(victim).exists():
+        return load_victim(victim, device=device)
+    from subterfuge.attacks.ensemble import Ensemble
+
+    return Ensemble([load_victim(name, device=device) for name in names])
 
 
 def check_device(device: str) -> None:

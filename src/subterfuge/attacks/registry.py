@@ -105,6 +105,11 @@ ATTACKS: dict[str, Entry] = {
         "our search with scores, among gains of bands: a model of what was heard",
         access="scores",
     ),
+    "surrogate": Entry(
+        f"{_BLACKBOX}.surrogate:surrogate",
+        "learns a substitute from the answers, and attacks that with gradients",
+        access="label",
+    ),
     "genetic-seed": Entry(
         f"{_BLACKBOX}.genetic_seed:genetic_seed",
         "the genetic algorithm that the project began with, its faults included",

@@ -71,7 +71,7 @@ def attack(
       within a radius   apgd, apgd-linf, pgd, pgd-linf, fgsm, fgsm-l2
                         (here too the smallest radius that will do is sought)
       black box         decide (labels alone; the default without gradients), subspace (scores),
-                        genetic-seed (the original experiment's)
+                        surrogate (a substitute, learnt), genetic-seed (the original experiment's)
       other libraries'  foolbox:NAME, art:NAME, torchattacks:NAME, adv-lib:NAME, as they name it,
                         where that library is installed
 

@@ -11,7 +11,10 @@ LEVEL = 92.0  # that of subterfuge.audibility.masking, which cannot be imported 
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE", help="Audio files, or patterns of some.")]
 VictimName = Annotated[
-    str, typer.Option("--victim", metavar="NAME_OR_FOLDER", help="The classifier under attack.")
+    str,
+    typer.Option(
+        "--victim", metavar="NAME_OR_FOLDER", help="The classifier under attack (several: with commas)."
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="Where to compute: cpu, cuda, ...")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]

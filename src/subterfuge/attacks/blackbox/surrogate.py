@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from subterfuge.attacks.blackbox.starts import embedded_clips, fitted
 from subterfuge.attacks.blackbox.substitute import Substitute, front_end
 from subterfuge.attacks.outcome import Outcome
 from subterfuge.attacks.search import BudgetSpent, Search, Watch
@@ -77,28 +78,15 @@ def surrogate(
     """
     check_steps(steps)
     seed = seed_from(generator)
-    others = embedded(victim.sample_rate, y) if material is None else _fitted(material.to(y), y.shape[1])
+    known = embedded_clips(None, victim.sample_rate) if material is None else tuple(material)
+    others = [fitted(clip.to(y), y.shape[1]) for clip in known]
     with Search(victim, y, criterion, watch=watch, gradients=False) as search:
         for row in range(len(y)):
             try:
-                _Student(search, row, steps, seed).learn(others)
+                _Student(search, row, steps, seed).learn(torch.stack(others) if others else y[:0])
             except BudgetSpent:  # of this row; others may have queries left
                 continue
     return search.outcome()
-
-
-def embedded(sample_rate: int, like: Tensor) -> Tensor:
-    """The clips that ship with the package, at that rate and of the length of ``like``, (clips, samples)."""
-    from subterfuge.audio import load_plain
-    from subterfuge.corpora.embedded import clips
-
-    each = [_fitted(load_plain(clip.path, sample_rate), like.shape[1]) for clip in clips()]
-    return torch.cat(each).to(like)
-
-
-def _fitted(clips: Tensor, samples: int) -> Tensor:
-    """Cut to a length, or repeated until it is reached."""
-    return clips.repeat(1, -(-samples // clips.shape[1]))[:, :samples]
 
 
 class _Student:
