@@ -22,7 +22,7 @@ class Gain:
     Examples
     --------
     >>> Gain(6, 6).draw(torch.Generator().manual_seed(1))
-    {'db': -6.0}
+    {'db': 6.0}
     """
 
     low: float = 0.0

@@ -166,7 +166,7 @@ def _import_fitted(
     if labels is None:
         labels = [str(one) for one in getattr(model, "classes_", ()) if isinstance(one, str)]
         if not labels:
-            raise SubterfugeError("labels: got none, expected a name for each of the model's classes")
+            raise SubterfugeError("--labels: got none, expected a name for each of the model's classes")
     if sample_rate is None:
         raise SubterfugeError("sample rate: got none, expected that of the audio it was fitted on, in Hz")
     return _write(
