@@ -77,7 +77,7 @@ class HuggingFaceVictim(TorchVictim):
                 f"expected {self.extractor.sampling_rate}, the extractor's"
             )
         self.body = _body(config, weights)
-        self.requires_grad_(False)
+        self.requires_grad_(False).eval()
         self.twin = twin(self.extractor)
         self.differentiable = self.twin is not None
         self.multilabel = config.problem_type == "multi_label_classification"

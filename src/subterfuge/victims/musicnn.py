@@ -107,7 +107,7 @@ class MusicnnVictim(TorchVictim):
             raise SubterfugeError(f"the weights do not fit the network: {reason}") from error
         if not all(bool(one.isfinite().all()) for one in self.weights().values()):
             raise SubterfugeError("the network's weights hold NaN or infinity, expected finite numbers")
-        self.requires_grad_(False)
+        self.requires_grad_(False).eval()
 
     def weights(self) -> dict[str, Tensor]:
         """What it has learnt, by the names of the network's parameters."""
