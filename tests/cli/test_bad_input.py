@@ -125,8 +125,14 @@ CASES: dict[str, tuple[Case, str]] = {
         lambda d: (*TO, "--audibility", "l2", "--attack", "ddn", audio(d / "a.wav")),
         "'l2' with the attack 'ddn'",
     ),
-    "scores alone": (lambda d: (*TO, "--attack", "minimal", "--access", "scores", audio(d / "a.wav")), "gradients"),
-    "labels alone": (lambda d: (*TO, "--attack", "minimal", "--access", "label", audio(d / "a.wav")), "gradients"),
+    "scores alone": (
+        lambda d: (*TO, "--attack", "minimal", "--access", "scores", audio(d / "a.wav")),
+        "gradients",
+    ),
+    "labels alone": (
+        lambda d: (*TO, "--attack", "minimal", "--access", "label", audio(d / "a.wav")),
+        "gradients",
+    ),
     "an unknown access": (lambda d: (*TO, "--access", "root", audio(d / "a.wav")), "root"),
     "no steps": (lambda d: (*TO, "--steps", 0, audio(d / "a.wav")), "--steps"),
     "half a step": (lambda d: (*TO, "--steps", 0.5, audio(d / "a.wav")), "--steps"),
