@@ -68,7 +68,7 @@ def decide(
     Outcome
         Distances in L2.
     """
-    with Search(victim, y, criterion, watch=watch, gradients=False) as search:
+    with Search(victim, y, criterion, watch=watch, gradients=False, labels_only=True) as search:
         start, seed = check_start(start, y), seed_from(generator)
         space = Subspace(y, sr=victim.sample_rate, bands=bands, times=times)
 
