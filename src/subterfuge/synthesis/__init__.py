@@ -1,0 +1,1 @@
+"""The sound that a class is made of, under a prior that says what kind of sound is meant."""
