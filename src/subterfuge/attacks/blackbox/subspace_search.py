@@ -28,7 +28,7 @@ _REACH, _TOGETHER = 1.5, 0.7
 # The same of the spectra of sounds.
 _NATURAL = 8.0
 # Least part of a score that is told from nothing, once it has faded.
-_FAINT = 1e-7
+_FAINT = 1e-3
 # Errors of the model that are kept clear of, for the candidates of one generation.
 _CAUTION = (0.0, 1.0, 2.5)
 
@@ -105,7 +105,7 @@ class _Row:
         self.natural = np.linalg.cholesky(_correlation(space, _NATURAL, 1.0))
         self.points = np.zeros((1, space.size))
         self.trust = 1.0
-        self.faded: float | None = None
+        self.fades = False
         middle = float(space.middle[row]) + np.log(self.cells.mean())
         self.sizes = np.exp(middle + np.linspace(-15, 15, 61))
         self.costs = np.array([self._cost(one) for one in self._gains(self.sizes[:, None] / self.cells)])
@@ -114,17 +114,19 @@ class _Row:
         """Find the way in, and make it small."""
         self.duels, self.reached = _duels(clean), clean.reached.numpy()
         self.distance = clean.distance.numpy()
-        # Where every band is far from any that was ever heard, scores that fade with distance have faded.
-        yield from self._ask(3.0 * np.sign(self.chance.standard_normal((2, self.space.size))))
-        far = self._margins()[1:]
-        if abs(far[0] - far[1]) < 1e-4 * abs(far[0] - self._margins()[0]):
-            self.faded = float(far.mean())
-        sizes = np.tile([0.15, 0.3, 0.6, 1.0], _OPENING // 4)[:, None]
+        # With every band far from any that was ever heard: what scores that fade with distance fade to.
+        far = 3.0 * np.sign(self.chance.standard_normal((2, self.space.size)))
+        yield from self._ask(far)
+        if not self.reached.any():
+            ends, self.faded = self.duels[1:], self.duels[1:].mean(0)
+            self.fades = bool(np.abs(ends[0] - ends[1]).max() < 1e-3 * np.abs(ends - self.duels[0]).max())
+            self._forget(slice(1, None))
+        sizes = np.tile([0.1, 0.2, 0.4, 0.8], _OPENING // 4)[:, None]
         yield from self._ask(sizes * self._natural(_OPENING))
         while not self.reached.any():
-            before = self._margins().max()
+            before = self._heights().max()
             yield from self._ask(self._ahead())
-            self.trust = min(2.0, 1.4 * self.trust) if self._margins().max() > before else 0.75 * self.trust
+            self.trust = min(2.0, 1.4 * self.trust) if self._heights().max() > before else 0.75 * self.trust
             if self.trust < 0.1:
                 self.trust = 1.0
         # From the first point that will do straight back towards the clip.
@@ -140,26 +142,53 @@ class _Row:
             if self.trust < 0.03:
                 self.trust = 0.5
 
+    def _forget(self, which: slice) -> None:
+        keep = np.ones(len(self.points), dtype=bool)
+        keep[which] = False
+        self.points, self.duels = self.points[keep], self.duels[keep]
+        self.reached, self.distance = self.reached[keep], self.distance[keep]
+
+    def _shown(self) -> Array:
+        """Duels; while there is no success, and where scores fade, the faint rest on a logarithmic scale.
+
+        It tells the way from afar, where all that is left of a score is a thousandth of it.
+        """
+        if self.reached.any() or not self.fades:
+            return self.duels
+        return np.asarray(np.arcsinh((self.duels - self.faded) / _FAINT))
+
+    def _height(self, duels: Array) -> Array:
+        """How near duels as shown, shape (n, duels), are to being won."""
+        if self.any_duel:
+            return np.asarray(duels.max(1))
+        return np.asarray(duels.min(1) + duels.mean(1))
+
+    def _heights(self) -> Array:
+        """That of every point, less what keeps it from leaving what sounds are like."""
+        return np.asarray(self._height(self._shown()) - np.square(np.linalg.solve(self.natural, self.points.T)).mean(0))
+
     def _natural(self, number: int) -> Array:
         """Gains that differ as the spectra of sounds do, by about a neper: smooth, more so at large."""
         return np.asarray(self.chance.standard_normal((number, self.space.size)) @ self.natural.T)
 
     def _ahead(self) -> Array:
         """Before the first success: steps up the model's slope, and about the best point at random."""
-        centre = self.points[self._best()]
+        centre = self.points[int(self._heights().argmax())]
         process = self._model(centre)
-        steps, point = [], centre
+        steps = []
         covariance = self.natural @ self.natural.T
         for reach in (0.5, 1.0, 2.0):
+            point = centre
             for _ in range(8):
                 values, slopes, _ = process.predict((point - centre) @ self.smooth)
-                chosen = int(values.argmax() if self.any_duel else values.argmin())
-                slope = slopes[chosen] @ self.smooth.T
+                weights = np.full(len(values), 0.0 if self.any_duel else 1 / len(values))
+                weights[int(values.argmax() if self.any_duel else values.argmin())] += 1
+                slope = weights @ slopes @ self.smooth.T
                 heading = covariance @ slope
                 heading /= np.sqrt(slope @ heading) + 1e-300
                 point = point + reach * self.trust / 8 * heading
             steps.append(point)
-        around = steps[1] + 0.4 * self.trust * self._natural(_GENERATION - len(steps))
+        around = steps[1] + 0.3 * self.trust * self._natural(_GENERATION - len(steps))
         return np.concatenate([np.stack(steps), around])
 
     def _ask(self, points: Array) -> Talk:
@@ -185,11 +214,7 @@ class _Row:
         about = np.square(inputs).sum(1)
         near = np.argsort(about)[:_NEAREST]
         typical = np.sqrt(np.median(about[near])) + 1e-9
-        heard = self.duels
-        if self.faded is not None and not self.reached.any():
-            # The faint rest of a score that has faded tells the way from afar, on a logarithmic scale.
-            heard = np.arcsinh((self._margins()[:, None] - self.faded) / _FAINT)
-        return fit(inputs[near], heard[near], lengths=typical * np.array([0.5, 1.0, 2.0, 4.0, 8.0]))
+        return fit(inputs[near], self._shown()[near], lengths=typical * np.array([0.5, 1.0, 2.0, 4.0, 8.0]))
 
     def _candidates(self) -> Array:
         centre = self.points[self._best()]
@@ -200,32 +225,43 @@ class _Row:
         multipliers = self._multipliers(centre)
         size = np.exp(np.interp(np.log(self._cost(centre) + 1e-300), np.log(self.costs), np.log(self.sizes)))
         room = self.trust * size / self.cells
-        low, high = self._gains(np.stack([multipliers - 2 * room, multipliers + 2 * room]))
+        low, high = self._gains(np.stack([multipliers - 4 * room, multipliers + 4 * room]))
+        low, high = np.maximum(low, centre - 2 * self.trust), np.minimum(high, centre + 2 * self.trust)
         cheapest = [self._cheapest(process, centre, low, high, need, caution) for caution in _CAUTION]
         others = self.chance.standard_normal((_GENERATION - len(cheapest), self.space.size)) @ self.smooth.T
-        around = self._multipliers(cheapest[1]) + 0.5 * room * others
-        return np.concatenate([np.stack(cheapest), self._gains(around)])
+        around = self._gains(self._multipliers(cheapest[1]) + room * others)
+        around = np.clip(around, cheapest[1] - 0.5 * self.trust, cheapest[1] + 0.5 * self.trust)
+        return np.concatenate([np.stack(cheapest), around])
 
     def _cheapest(
         self, process: Process, centre: Array, low: Array, high: Array, need: float, caution: float
     ) -> Array:
         """The point of least cost at which the process expects success, or the nearest to success."""
-        point, best, least = centre, centre, np.inf
-        for turn in range(6):
-            values, slopes, error = process.predict((point - centre) @ self.smooth)
-            ahead = values - caution * error * process.scale - need
-            worst = float(ahead.max() if self.any_duel else ahead.min())
-            rank = self._cost(point) if worst >= 0 else 1e9 * (1 - worst)
-            if turn and rank < least:
-                best, least = point, rank
+        point, ahead, slopes, merit = centre, *self._forecast(process, centre, centre, need, caution)
+        part = 1.0
+        for _ in range(12):
             chosen = [int(ahead.argmax())] if self.any_duel else slice(None)
-            part = 0.6**turn
-            inner = (
-                np.maximum(low, point - part * (high - low)),
-                np.minimum(high, point + part * (high - low)),
-            )
-            point = self._dual(ahead[chosen], (slopes @ self.smooth.T)[chosen], point, *inner)
-        return best
+            reach = part * (high - low)
+            inner = np.maximum(low, point - reach), np.minimum(high, point + reach)
+            trial = self._dual(ahead[chosen], slopes[chosen], point, *inner)
+            there = self._forecast(process, centre, trial, need, caution)
+            if there[2] < merit:
+                point, (ahead, slopes, merit) = trial, there
+                part = min(1.0, 1.5 * part)
+            else:
+                part *= 0.4
+        return point
+
+    def _forecast(
+        self, process: Process, centre: Array, point: Array, need: float, caution: float
+    ) -> tuple[Array, Array, float]:
+        """Duels less what is needed of them, their slopes, and a merit: cost in dB, and what is lacking."""
+        values, slopes, error = process.predict((point - centre) @ self.smooth)
+        ahead = values - caution * error * process.scale - need
+        worst = float(ahead.max() if self.any_duel else ahead.min())
+        scale = float(process.scale.mean())
+        merit = 10 * np.log10(self._cost(point) + 1e-300) - 60 * min(0.0, worst) / scale
+        return ahead, slopes @ self.smooth.T, merit
 
     def _dual(self, ahead: Array, slopes: Array, point: Array, low: Array, high: Array) -> Array:
         """Least cost with ``ahead + slopes (x - point) >= 0`` in a box; as far there as the box allows."""
