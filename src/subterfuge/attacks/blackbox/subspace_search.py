@@ -165,7 +165,8 @@ class _Row:
 
     def _heights(self) -> Array:
         """That of every point, less what keeps it from leaving what sounds are like."""
-        return np.asarray(self._height(self._shown()) - np.square(np.linalg.solve(self.natural, self.points.T)).mean(0))
+        unlike = np.square(np.linalg.solve(self.natural, self.points.T)).mean(0)
+        return np.asarray(self._height(self._shown()) - unlike)
 
     def _natural(self, number: int) -> Array:
         """Gains that differ as the spectra of sounds do, by about a neper: smooth, more so at large."""
