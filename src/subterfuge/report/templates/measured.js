@@ -9,7 +9,7 @@
       for (const lit of $$(".lit", grid)) lit.classList.remove("lit");
       if (!cell) return;
       cell.parentElement.cells[0].classList.add("lit");
-      grid.tHead.rows[0].cells[cell.cellIndex].classList.add("lit");
+      [...grid.tHead.rows].at(-1).cells[cell.cellIndex].classList.add("lit");
     };
     const go = (cell) => {
       if (!cell) return;
