@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,12 @@ ROUGH_SCALE += (8.4, 9.1, 7.2, 7.7, 7.1, 6.9, 6.7, 6.4, 6.3, 6.0, 5.7, 5.9)
 def _shared() -> Path:
     named = os.environ.get("SUBTERFUGE_SHARED")
     return Path(named) if named else Path(__file__).resolve().parents[1].parent / "shared"
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C be tested also where the whole run is in the background, whose children would ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -146,7 +146,7 @@ def chosen(attack: str | None, audibility: str | None, access: str = "gradients"
     if attack is None:
         return BY_AUDIBILITY[audibility] if audibility is not None else DEFAULT
     find(attack)
-    if audibility is not None and attack != BY_AUDIBILITY[audibility]:
+    if audibility is not None and find(attack) != ATTACKS[BY_AUDIBILITY[audibility]]:
         raise SubterfugeError(
             f"audibility: got {audibility!r} with the attack {attack!r}, expected one of the two: each "
             "attack has its own measure of what is small"

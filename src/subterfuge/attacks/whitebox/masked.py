@@ -22,8 +22,9 @@ from subterfuge.audibility.masking import LEVEL
 from subterfuge.criteria import Criterion
 from subterfuge.victims.victim import Victim
 
-# Share of the steps that `minimal` is given first, and how many that is at most.
-_FIRST, _MOST = 0.3, 150
+# Share of the steps that `minimal` is given first, how many that is at least (or all of them), and at most.
+# Hiding pays only once the boundary is found: with few steps it would do harm.
+_FIRST, _LEAST, _MOST = 0.3, 60, 150
 # When, as shares of the steps that follow, the norm has become the threshold's, and when weights change.
 _RAMP, _WEIGH, _EVERY, _RATE = 0.35, (0.4, 0.9), 5, 0.15
 # The norm at the end of the ramp.
@@ -109,7 +110,7 @@ def masked(
         rows = (~reached).nonzero()[:, 0]
         known = margin[rows], gradient[rows]
         guided = steps >= 10 and bool(getattr(victim, "guided", False))
-        first = max(2, min(int(_FIRST * steps), _MOST))
+        first = min(steps, max(_LEAST, min(int(_FIRST * steps), _MOST)))
         x, distance = descend(search, rows, known, first, ways(STARTS, seed, guided=guided), seed)
         lost = distance.isinf()
         if bool(lost.any()) and steps > first + 1:
