@@ -105,6 +105,18 @@ ATTACKS: dict[str, Entry] = {
         "our search with scores, among gains of bands: a model of what was heard",
         access="scores",
     ),
+    **{
+        name + suffix: Entry(f"{_BLACKBOX}.{name}:{name}", about + where, options=options, access="label")
+        for name, about in {
+            "boundary": "label alone: a random walk along the boundary",
+            "hopskipjump": "label alone: estimates of the boundary's normal, jumps along them",
+            "surfree": "label alone: circles through the clip and the best so far",
+        }.items()
+        for suffix, where, options in (
+            ("", "", {}),
+            ("-subspace", ", among gains of bands and masked noise", {"subspace": True}),
+        )
+    },
     "surrogate": Entry(
         f"{_BLACKBOX}.surrogate:surrogate",
         "learns a substitute from the answers, and attacks that with gradients",

@@ -45,7 +45,8 @@ def converse(search: Search, steps: int, talk: Callable[[int, Answer], Talk]) ->
     ----------
     search : Search
     steps : int
-        Most forward queries a row, that about the clip among them. A talk is ended when they are spent.
+        Most forward queries a row, that about the clip among them (and one that binding the criterion took).
+        A talk is ended when they are spent.
     talk : callable
         ``talk(row, answer)`` starts the talk of a row, given the answer to the clip itself.
 
@@ -57,9 +58,10 @@ def converse(search: Search, steps: int, talk: Callable[[int, Answer], Talk]) ->
     if steps < 2:
         raise SubterfugeError(f"steps: got {steps}, expected at least 2")
     y, rows = search.y, len(search.y)
-    left = torch.full((rows,), steps)
+    spent_before = search.forward_queries.cpu()
+    left = steps - spent_before // search.cost
     if search.watch.budget is not None:
-        left = left.clamp(max=search.watch.budget - int(search.forward_queries.max()) if rows else 0)
+        left = left.minimum((search.watch.budget - spent_before) // search.cost)
     first = _hear(search, [(row, y[row][None]) for row in range(rows) if left[row] > 0])
     left -= 1
     talks = {row: talk(row, answer) for row, answer in first.items() if not bool(answer.reached[0])}

@@ -1,0 +1,136 @@
+"""HopSkipJump: the boundary's normal from labels alone, a jump along it, and back to the boundary."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import Tensor
+
+from subterfuge.attacks.blackbox.asking import Answer, Talk, converse
+from subterfuge.attacks.blackbox.directions import Directions
+from subterfuge.attacks.blackbox.starts import begin, check_start, halve
+from subterfuge.attacks.outcome import Outcome
+from subterfuge.attacks.search import Search, Watch
+from subterfuge.attacks.whitebox.steps import seed_from
+from subterfuge.criteria import Criterion
+from subterfuge.errors import SubterfugeError
+from subterfuge.victims.victim import Victim
+
+# Candidates that are made at once: bounds what is held in memory.
+_TOGETHER = 16
+# A jump that fails is halved so often, then the normal is estimated anew.
+_HALVINGS = 8
+
+
+def hopskipjump(
+    victim: Victim,
+    y: Tensor,
+    criterion: Criterion,
+    *,
+    steps: int = 1000,
+    generator: torch.Generator | None = None,
+    watch: Watch | None = None,
+    start: Tensor | None = None,
+    subspace: bool = False,
+    probes: int = 30,
+    radius: float = 0.05,
+) -> Outcome:
+    """Smallest change in L2 from labels alone, by estimates of the boundary's normal.
+
+    From a point on the boundary, noise of a small radius is heard as wanted on the one side and not on the
+    other; the mean of its directions, each with its answer's sign, is about the normal. A step along it, and
+    then straight back to the boundary.
+
+    Parameters
+    ----------
+    victim : Victim
+    y : Tensor, shape (batch, samples)
+        Clean clips in [-1, 1].
+    criterion : Targeted or Untargeted
+    steps : int
+        Most forward queries a row.
+    generator : torch.Generator, optional
+    watch : Watch, optional
+    start : Tensor, shape (batch, samples), optional
+        Audio that is heard as wanted; by default clips of the label that come with the package, then noise.
+    subspace : bool
+        Whether the noise is drawn from few numbers or white: see
+        :class:`subterfuge.attacks.blackbox.directions.Directions`.
+    probes : int
+        Queries of the first estimate, at least 1; that of number ``t`` has ``sqrt(t)`` times as many.
+    radius : float
+        Of the noise, as a share of the distance, in (0, 1). (The paper's is one over the dimension, far below
+        what a file of 16 bits can hold in audio.)
+
+    Returns
+    -------
+    Outcome
+        Distances in L2.
+
+    Raises
+    ------
+    SubterfugeError
+        If ``y`` is no batch of finite audio, the start is none, ``steps`` is under 2, or probes or radius
+        are not as above.
+
+    References
+    ----------
+    Chen, Jordan and Wainwright, "HopSkipJumpAttack: a query-efficient decision-based attack", IEEE S&P 2020,
+    algorithm 2.
+
+    Examples
+    --------
+    >>> outcome = hopskipjump(victim, y, Targeted(1), steps=200)
+    >>> outcome.success
+    tensor([True, True])
+    """
+    if probes < 1:
+        raise SubterfugeError(f"probes: got {probes}, expected at least 1")
+    if not 0 < radius < 1:
+        raise SubterfugeError(f"radius: got {radius}, expected a share of the distance, above 0 and under 1")
+    with Search(victim, y, criterion, watch=watch, gradients=False, labels_only=True) as search:
+        start, seed = check_start(start, y), seed_from(generator)
+
+        def talk(row: int, _: Answer) -> Talk:
+            around = Directions(y[row], sr=victim.sample_rate, shaped=subspace, seed=seed)
+            delta = yield from begin(search, row, start, seed)
+            yield from jumps(y[row], delta, around, probes=probes, radius=radius)
+
+        converse(search, steps, talk)
+    return search.outcome()
+
+
+def jumps(y: Tensor, delta: Tensor, around: Directions, *, probes: int, radius: float) -> Talk:
+    """From one perturbation (samples,) that will do to ever shorter ones; without end."""
+    # Of the noise no more than this is across the boundary on the average: nearer to it both sides are heard.
+    tolerance = radius / math.sqrt(around.size)
+    delta = yield from halve(delta, tolerance=tolerance)
+    for number in itertools.count(1):
+        length = float(torch.linalg.vector_norm(delta))
+        normal = torch.zeros_like(delta)
+        total, agreed = torch.zeros_like(delta), 0
+        count = math.ceil(probes * math.sqrt(number))
+        for part in range(0, count, _TOGETHER):
+            noise = around.draw(min(_TOGETHER, count - part))
+            tried = (y + delta + radius * length * noise).clamp(-1, 1) - y
+            answer = yield tried
+            noise = (tried - delta) / (radius * length)  # as it was heard
+            sign = torch.where(answer.reached, 1.0, -1.0).to(noise)
+            normal += sign @ noise
+            total += noise.sum(0)
+            agreed += int(answer.reached.sum())
+        if 0 < agreed < count:
+            normal -= (2 * agreed / count - 1) * total
+        normal = normal / torch.linalg.vector_norm(normal).clamp(min=1e-30)
+        stride = length / math.sqrt(number)
+        for _ in range(_HALVINGS):
+            tried = (y + delta + stride * normal).clamp(-1, 1) - y
+            answer = yield tried[None]
+            if bool(answer.reached[0]):
+                nearer = yield from halve(tried, tolerance=tolerance)
+                if float(torch.linalg.vector_norm(nearer)) < length:
+                    delta = nearer
+                break
+            stride /= 2
