@@ -114,6 +114,20 @@ class SvmHead(torch.nn.Module):
         p: Tensor = self.calibrated(self._decision(duels, smooth=True))[1]
         return p
 
+    def exact_probabilities(self, z: Tensor) -> Tensor:
+        """Probabilities of what comes after the scalers, shape (batch, K), by an exact solve; differentiable.
+
+        As :meth:`probabilities`, but in the machine's own coordinates, and without libsvm's early stop.
+        """
+        duels: Tensor = self.machine(z)
+        if self.calibrated is not None:
+            p: Tensor = self.calibrated(self._decision(duels, smooth=True))[1]
+            return p
+        assert self.platt_a is not None
+        assert self.platt_b is not None
+        r = libsvm.pairwise_probabilities(duels, self.platt_a, self.platt_b, self.classes)
+        return libsvm.coupled(r)
+
     def duel_list(self, x: Tensor) -> Tensor:
         """One value for every pair i < j of classes, positive where i beats j; (batch, K (K - 1) / 2)."""
         duels: Tensor = self.machine(self.before(x.double()))
@@ -187,6 +201,21 @@ def svm_head(model: Any) -> SvmHead:
         platt=platt,
         calibrated=None if calibrated is None else calibration(calibrated),
     )
+
+
+def support_vectors(model: Any) -> tuple[Tensor, list[int]]:
+    """The support vectors of a fitted model after its scalers, float64 (vectors, d), and how many a class.
+
+    Examples
+    --------
+    >>> from sklearn.svm import SVC
+    >>> support_vectors(SVC(kernel="linear").fit([[-1.0], [1.0]], ["low", "high"]))[1]
+    [1, 1]
+    """
+    _, svc, _ = _unwrap(model)
+    vectors = svc.support_vectors_
+    vectors = vectors.toarray() if hasattr(vectors, "toarray") else vectors
+    return torch.tensor(np.asarray(vectors, dtype=np.float64)), [int(n) for n in svc.n_support_]
 
 
 def _unwrap(model: Any) -> tuple[list[tuple[str, Any]], Any, Any]:
