@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Generator
 
 import torch
 from torch import Tensor
@@ -22,6 +23,10 @@ from subterfuge.victims.victim import Victim
 _TOGETHER = 16
 # A jump that fails is halved so often, then the normal is estimated anew.
 _HALVINGS = 8
+# The way back from a jump ends at this share of it, so that no queries go into what is not to be hoped for.
+_SHORTEST = 0.1
+# Where less than this share of the noise is heard on one side, its radius changes, within these bounds.
+_ONE_SIDED, _LEAST, _MOST = 0.1, 1e-4, 0.3
 
 
 def hopskipjump(
@@ -61,8 +66,9 @@ def hopskipjump(
     probes : int
         Queries of the first estimate, at least 1; that of number ``t`` has ``sqrt(t)`` times as many.
     radius : float
-        Of the noise, as a share of the distance, in (0, 1). (The paper's is one over the dimension, far below
-        what a file of 16 bits can hold in audio.)
+        First radius of the noise, as a share of the distance, in (0, 1); it becomes smaller where next to
+        none of the noise is heard as wanted, larger where next to all is. (The paper's is one over the
+        dimension, far below what a file of 16 bits can hold in audio.)
 
     Returns
     -------
@@ -104,33 +110,49 @@ def hopskipjump(
 
 def jumps(y: Tensor, delta: Tensor, around: Directions, *, probes: int, radius: float) -> Talk:
     """From one perturbation (samples,) that will do to ever shorter ones; without end."""
-    # Of the noise no more than this is across the boundary on the average: nearer to it both sides are heard.
-    tolerance = radius / math.sqrt(around.size)
-    delta = yield from halve(delta, tolerance=tolerance)
+    delta = yield from halve(delta, tolerance=_near(radius, around))
     for number in itertools.count(1):
         length = float(torch.linalg.vector_norm(delta))
-        normal = torch.zeros_like(delta)
-        total, agreed = torch.zeros_like(delta), 0
-        count = math.ceil(probes * math.sqrt(number))
-        for part in range(0, count, _TOGETHER):
-            noise = around.draw(min(_TOGETHER, count - part))
-            tried = (y + delta + radius * length * noise).clamp(-1, 1) - y
-            answer = yield tried
-            noise = (tried - delta) / (radius * length)  # as it was heard
-            sign = torch.where(answer.reached, 1.0, -1.0).to(noise)
-            normal += sign @ noise
-            total += noise.sum(0)
-            agreed += int(answer.reached.sum())
-        if 0 < agreed < count:
-            normal -= (2 * agreed / count - 1) * total
-        normal = normal / torch.linalg.vector_norm(normal).clamp(min=1e-30)
+        normal, share = yield from _normal(
+            y, delta, around, number=math.ceil(probes * math.sqrt(number)), radius=radius * length
+        )
+        if share < _ONE_SIDED and radius > _LEAST:
+            radius = max(_LEAST, radius / 4)
+        elif share > 1 - _ONE_SIDED and radius < _MOST:
+            radius = min(_MOST, 1.5 * radius)
         stride = length / math.sqrt(number)
         for _ in range(_HALVINGS):
             tried = (y + delta + stride * normal).clamp(-1, 1) - y
             answer = yield tried[None]
             if bool(answer.reached[0]):
-                nearer = yield from halve(tried, tolerance=tolerance)
+                nearer = yield from halve(tried, tolerance=_near(radius, around), low=_SHORTEST)
                 if float(torch.linalg.vector_norm(nearer)) < length:
                     delta = nearer
                 break
             stride /= 2
+
+
+def _near(radius: float, around: Directions) -> float:
+    """How near to the boundary is near enough: by so much noise crosses it, and is heard on both sides."""
+    return radius / math.sqrt(around.size)
+
+
+def _normal(
+    y: Tensor, delta: Tensor, around: Directions, *, number: int, radius: float
+) -> Generator[Tensor, Answer, tuple[Tensor, float]]:
+    """About the normal at a point on the boundary, of unit length; and the share of noise that would do."""
+    signed, total = torch.zeros_like(delta), torch.zeros_like(delta)
+    agreed = asked = 0
+    for part in range(0, number, _TOGETHER):
+        noise = around.draw(min(_TOGETHER, number - part))
+        tried = (y + delta + radius * noise).clamp(-1, 1) - y
+        answer = yield tried
+        noise = (tried - delta) / radius  # as it was heard
+        signed += torch.where(answer.reached, 1.0, -1.0).to(noise) @ noise
+        total += noise.sum(0)
+        agreed, asked = agreed + int(answer.reached.sum()), asked + len(noise)
+        if asked >= _TOGETHER and agreed in (0, asked):
+            break  # no more of the same will tell where the boundary is
+    share = agreed / asked
+    normal = signed if agreed in (0, asked) else signed - (2 * share - 1) * total
+    return normal / torch.linalg.vector_norm(normal).clamp(min=1e-30), share
