@@ -12,7 +12,19 @@ from typing import Annotated, NoReturn
 import typer
 
 from subterfuge import __version__
-from subterfuge.cli import attack, compare, corpus, demo, imagine, listen, predict, train, universal, victim
+from subterfuge.cli import (
+    attack,
+    compare,
+    corpus,
+    demo,
+    explain,
+    imagine,
+    listen,
+    predict,
+    train,
+    universal,
+    victim,
+)
 from subterfuge.errors import SubterfugeError
 
 USAGE = 2  # the input or the usage was wrong
@@ -27,6 +39,7 @@ app.command("predict", short_help="What does the victim hear?")(predict.predict)
 app.command("attack", short_help="Make the victim hear what you choose.")(attack.attack)
 app.command("universal", short_help="One perturbation for many clips.")(universal.universal)
 app.command("imagine", short_help="The sound that a class is made of.")(imagine.imagine)
+app.command("explain", short_help="What in a clip decides?")(explain.explain)
 app.command("compare", short_help="How audible is what differs between two files?")(compare.compare)
 app.command("listen", short_help="Can anybody hear it? A test to give to listeners.")(listen.listen)
 app.command("train", short_help="Fit a classifier on a corpus.")(train.train)

@@ -88,6 +88,33 @@ def diverging(below: int, above: int, *, dark: bool) -> NDArray[np.uint8]:
     return _nearest_srgb(np.concatenate(lightness), np.concatenate(chroma), hue)
 
 
+def tinted(levels: int, steps: int) -> NDArray[np.uint8]:
+    """A palette of two things at once: from dark to light in greys, each of them tinted either way.
+
+    Parameters
+    ----------
+    levels : int
+        From dark to light, at least 2.
+    steps : int
+        Of tint on either side of none: blue below, orange above, which are a little lighter than their grey,
+        so that what is dark shows its tint too.
+
+    Returns
+    -------
+    ndarray of uint8, shape (levels * (2 * steps + 1), 3)
+        The tint runs fastest, from the strongest blue to the strongest orange.
+
+    Examples
+    --------
+    >>> tinted(28, 4).shape
+    (252, 3)
+    """
+    t = np.repeat(np.linspace(0.0, 1.0, levels), 2 * steps + 1)
+    a = np.tile(np.linspace(-1.0, 1.0, 2 * steps + 1), levels)
+    lightness = np.minimum(4.0 + 84.0 * t + 20.0 * np.abs(a) * (1 - 0.6 * t), 97.0)
+    return _nearest_srgb(lightness, 2.0 + 74.0 * np.abs(a), np.deg2rad(np.where(a < 0, 265.0, 50.0)))
+
+
 def ink_on(colour: NDArray[np.uint8]) -> str:
     """Black or white, whichever has the better contrast: at least 4.5 to 1 on any colour (WCAG 2.2).
 
