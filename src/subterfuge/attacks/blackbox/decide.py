@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from subterfuge.attacks.blackbox.asking import Answer, Talk, converse
 from subterfuge.attacks.blackbox.prices import Prices
-from subterfuge.attacks.blackbox.starts import check_start, embedded_clips, fitted, loud_ways
+from subterfuge.attacks.blackbox.starts import check_start, embedded_clips, fitted, halve
 from subterfuge.attacks.blackbox.subspace import Subspace
 from subterfuge.attacks.outcome import Outcome
 from subterfuge.attacks.search import Search, Watch
@@ -76,14 +76,20 @@ def decide(
             label = None if search.goal.away else victim.labels[int(search.goal.label[row])]
             clips = embedded_clips(label, victim.sample_rate)
             given = None if start is None else start[row]
-            return _Row(space, row, y[row], seed, steps).talk(given, clips)
+            return Descent(space, row, y[row], seed, steps).talk(given, clips)
 
         converse(search, steps, talk)
     return search.outcome()
 
 
-class _Row:
-    """The search for one clip; everything that it has heard."""
+class Descent:
+    """The search for one clip; everything that it has heard.
+
+    Attributes
+    ----------
+    best : ndarray, shape (parameters,), or None
+        Gains of the shortest change that was heard as wanted, of that length.
+    """
 
     def __init__(self, space: Subspace, row: int, y: Tensor, seed: int, steps: int) -> None:
         self.space, self.rows, self.y, self.steps, self.seed = space, torch.tensor([row]), y, steps, seed
@@ -99,11 +105,21 @@ class _Row:
         self.asked = 1
 
     def talk(self, start: Tensor | None, clips: tuple[Tensor, ...]) -> Talk:
-        yield from self._seek(
-            [start] if start is not None else list(clips), loud_ways(self.y, start, clips, self.seed)
-        )
-        if self.best is not None:
-            yield from self._descend()
+        """From audio that may be heard as wanted (a start, or clips), or from gains drawn at random."""
+        if start is not None:
+            # Straight back from it, too: its bands alone may not do.
+            answer = yield (start - self.y)[None]
+            self.asked += 1
+            if bool(answer.reached[0]):
+                yield from halve(start - self.y, tolerance=0.3)
+        yield from self._seek([start] if start is not None else list(clips))
+        yield from self._descend()
+
+    def resume(self, gains: Array) -> Talk:
+        """From gains that were heard as wanted elsewhere; ends at once where none like them are here."""
+        for share in (1.0, 1.05, 1.15, 1.3, 1.6):
+            if (yield from self._ask(share * gains)):
+                yield from self._descend()
 
     # ------------------------------------------------------------ asking
 
@@ -130,7 +146,7 @@ class _Row:
         power = _about(self.space._spectra(y[None]))
         return (self.space._means(power.log())[0] / 2).double().numpy()
 
-    def _seek(self, clips: list[Tensor], loud: Iterator[Tensor]) -> Talk:
+    def _seek(self, clips: list[Tensor]) -> Talk:
         own = self._profile(self.y)
         ways = [self._profile(fitted(c.to(self.y), len(self.y))) - own for c in clips]
         turn = 0
@@ -143,7 +159,6 @@ class _Row:
     def _halve(self, gains: Array) -> Talk:
         low, share = 1e-2, 1.0
         while self.prices.of(share * gains) > 1.5 * self.prices.of(low * gains):
-            middle = (low + share) / 2 if share < 4 * low else math.sqrt(low * share)
             middle = (low + share) / 2
             if (yield from self._ask(middle * gains)):
                 share = middle

@@ -1,15 +1,21 @@
-"""Our search with scores alone: few numbers, a smooth model of what was heard, its cheapest point."""
+"""Our search with scores: few numbers, slopes learnt from every answer, the cheapest step that will do."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Generator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from subterfuge.attacks.blackbox.asking import Answer, Talk, converse
-from subterfuge.attacks.blackbox.gaussian_process import Process, fit
+from subterfuge.attacks.blackbox.cheapest import cheapest
+from subterfuge.attacks.blackbox.decide import Descent
+from subterfuge.attacks.blackbox.leads import Leads
+from subterfuge.attacks.blackbox.prices import Prices
+from subterfuge.attacks.blackbox.starts import check_start, embedded_clips
 from subterfuge.attacks.blackbox.subspace import Subspace
 from subterfuge.attacks.outcome import Outcome
 from subterfuge.attacks.search import Search, Watch
@@ -19,63 +25,70 @@ from subterfuge.victims.victim import Victim
 
 Array = NDArray[np.float64]
 
-# Queries of the first look round, and of each generation after it.
-_OPENING, _GENERATION = 24, 8
-# The model is of the points nearest to the best one; this many at most.
-_NEAREST = 240
-# How far a slope in one band tells of its neighbours', in bands; and between stretches of time.
-_REACH, _TOGETHER = 1.5, 0.7
-# The same of the spectra of sounds.
-_NATURAL = 8.0
-# Least part of a score that is told from nothing, once it has faded.
-_FAINT = 1e-3
-# Errors of the model that are kept clear of, for the candidates of one generation.
-_CAUTION = (0.0, 1.0, 2.5)
+# How far in bands a slope tells of its neighbours', and how alike slopes of one band are over time.
+_REACH, _TOGETHER = 3.0, 0.7
+# Probes of the slopes where a climb begins (queries; nepers), then queries a generation, and how far from the
+# likeliest slopes those of a draw are.
+_PROBES, _PROBE, _GENERATION, _HEAT = 16, 0.4, 4, 0.7
+# Reach of the steps in nepers: at first, at most, and where it is too short to go on.
+_FIRST, _MOST, _LEAST = 1.5, 3.0, 0.03
+# A climb ends after so many queries without a gain of so much, one by labels after as many of its own.
+_PATIENCE, _LABELS, _LESS = 100, 60, 0.01
+# Queries of a new search for a beginning, and share of the steps.
+_SEEK, _SHARE = 40, 0.15
+# The last answers, which tell where the boundary is on the margin's scale.
+_RECENT = 60
 
 
 def subspace(
     victim: Victim,
-    y: torch.Tensor,
+    y: Tensor,
     criterion: Criterion,
     *,
     steps: int = 1000,
     generator: torch.Generator | None = None,
     watch: Watch | None = None,
+    start: Tensor | None = None,
     bands: int | None = None,
     times: int = 1,
 ) -> Outcome:
-    """Smallest change, in L2, by gains of critical bands, from scores alone.
+    """Smallest change, in L2, by gains of critical bands, from scores.
 
-    Each row keeps a Gaussian process of all its duels over the gains. How large a change is, is known without
-    asking; so every generation asks about the points that are cheapest of all at which the process, with more
-    or less caution, expects every duel to be won, within a region of trust, and about some at random near by.
+    What a change costs is known without asking; how each duel changes with each gain is learnt from every
+    answer. So each generation asks about the cheapest points at which all duels are expected to be won, with
+    the likeliest slopes and with others that may be the true ones. Where scores mislead, as those of machines
+    whose votes decide, the level of the margin that is asked for follows what the answers say, and what
+    labels alone can still gain is left to :func:`~subterfuge.attacks.blackbox.decide.decide`.
 
     Parameters
     ----------
     victim : Victim
     y : Tensor, shape (batch, samples)
-    criterion : Criterion
+        Clean clips in [-1, 1].
+    criterion : Targeted or Untargeted
     steps : int
         Most forward queries a row.
     generator : torch.Generator, optional
     watch : Watch, optional
-    bands, times : int
+    start : Tensor, shape (batch, samples), optional
+        Audio that may be heard as wanted; by default the embedded clips of the label are tried.
+    bands, times : int, optional
         See :class:`subterfuge.attacks.blackbox.subspace.Subspace`.
 
     Returns
     -------
     Outcome
+        Distances in L2.
 
     Raises
     ------
     SubterfugeError
-        If ``y`` is no batch of finite audio, or ``steps`` is under 2.
+        If ``y`` is no batch of finite audio, the start is none, or ``steps`` is under 2.
 
     References
     ----------
-    Eriksson, Pearce, Gardner, Turner and Poloczek, "Scalable global optimization via local Bayesian
-    optimization", NeurIPS 2019; Eriksson and Poloczek, "Scalable constrained Bayesian optimization", AISTATS
-    2021. Here the objective is known, and each candidate solves its convex problem by duality.
+    Sequential quadratic programming by secants, as Broyden's (1965); Thompson, "On the likelihood that one
+    unknown probability exceeds another in view of the evidence of two samples", Biometrika 25, 1933.
 
     Examples
     --------
@@ -84,261 +97,193 @@ def subspace(
     [0, 0]
     """
     with Search(victim, y, criterion, watch=watch, gradients=False) as search:
-        seed = seed_from(generator)
+        start, seed = check_start(start, y), seed_from(generator)
         space = Subspace(y, sr=victim.sample_rate, bands=bands, times=times)
-        converse(
-            search,
-            steps,
-            lambda row, clean: _Row(space, row, seed, any_duel=search.goal.away).talk(clean),
-        )
+
+        def talk(row: int, clean: Answer) -> Talk:
+            label = None if search.goal.away else victim.labels[int(search.goal.label[row])]
+            clips = embedded_clips(label, victim.sample_rate)
+            one = Climb(space, row, y[row], seed, steps, any_duel=search.goal.away)
+            return one.talk(clean, None if start is None else start[row], clips)
+
+        converse(search, steps, talk)
     return search.outcome()
 
 
-class _Row:
-    """The search for one clip; everything that it has heard."""
+class Climb:
+    """The search for one clip; everything that it has heard.
 
-    def __init__(self, space: Subspace, row: int, seed: int, *, any_duel: bool) -> None:
-        self.space, self.rows, self.any_duel = space, torch.tensor([row]), any_duel
+    Attributes
+    ----------
+    points : ndarray, shape (queries, parameters)
+        Gains that were asked about, the clip itself first.
+    duels : ndarray, shape (queries, duels)
+    reached : ndarray of bool, shape (queries,)
+    distance : ndarray, shape (queries,)
+    """
+
+    def __init__(
+        self, space: Subspace, row: int, y: Tensor, seed: int, steps: int, *, any_duel: bool
+    ) -> None:
+        self.space, self.row, self.y, self.seed, self.steps = space, row, y, seed, steps
+        self.any_duel = any_duel
         self.chance = np.random.default_rng(seed)
-        self.cells = space.cells.double().numpy()
-        self.smooth = np.linalg.cholesky(_correlation(space, _REACH) + 1e-6 * np.eye(space.size))
-        self.natural = np.linalg.cholesky(_correlation(space, _NATURAL, 1.0))
+        self.prices = Prices(space, row)
+        bands = np.arange(space.bands)
+        near = np.exp(-np.square((bands[:, None] - bands) / _REACH) / 2) + 0.05 * np.eye(space.bands)
+        together = _TOGETHER + (1 - _TOGETHER) * np.eye(space.times)
+        self.alike: Array = np.kron(near, together).astype(np.float64)
+        self.root = np.linalg.cholesky(self.alike)
         self.points = np.zeros((1, space.size))
-        self.trust = 1.0
-        self.fades = False
-        middle = float(space.middle[row]) + np.log(self.cells.mean())
-        self.sizes = np.exp(middle + np.linspace(-15, 15, 61))
-        self.costs = np.array([self._cost(one) for one in self._gains(self.sizes[:, None] / self.cells)])
 
-    def talk(self, clean: Answer) -> Talk:
-        """Find the way in, and make it small."""
-        self.duels, self.reached = _duels(clean), clean.reached.numpy()
+    def talk(self, clean: Answer, start: Tensor | None, clips: tuple[Tensor, ...]) -> Talk:
+        """Find a way in, climb with scores, polish with labels; then the same from elsewhere, by turns."""
+        self.duels, self.reached = _finite(clean.duels), clean.reached.numpy()
         self.distance = clean.distance.numpy()
-        # With every band far from any that was ever heard: what scores that fade with distance fade to.
-        far = 3.0 * np.sign(self.chance.standard_normal((2, self.space.size)))
-        yield from self._ask(far)
-        if not self.reached.any():
-            ends, self.faded = self.duels[1:], self.duels[1:].mean(0)
-            self.fades = bool(np.abs(ends[0] - ends[1]).max() < 1e-3 * np.abs(ends - self.duels[0]).max())
-            self._forget(slice(1, None))
-        sizes = np.tile([0.1, 0.2, 0.4, 0.8], _OPENING // 4)[:, None]
-        yield from self._ask(sizes * self._natural(_OPENING))
-        while not self.reached.any():
-            before = self._heights().max()
-            yield from self._ask(self._ahead())
-            self.trust = min(2.0, 1.4 * self.trust) if self._heights().max() > before else 0.75 * self.trust
-            if self.trust < 0.1:
-                self.trust = 1.0
-        # From the first point that will do straight back towards the clip.
-        found = self._multipliers(self.points[self._best()])
-        shares = np.geomspace(0.02, 0.8, _GENERATION)[:, None]
-        yield from self._ask(self._gains(shares * found))
-        self.trust = 0.5
-        while True:
-            before = self.distance[self._best()]
-            yield from self._ask(self._candidates())
-            better = self.distance[self._best()] < 0.995 * before
-            self.trust = min(1.0, 1.4 * self.trust) if better else 0.75 * self.trust
-            if self.trust < 0.03:
-                self.trust = 0.5
+        least = max(3, round(min(_SEEK, _SHARE * self.steps)))
+        for turn in range(self.steps):
+            begun = len(self.points)
+            if turn % 2 == 0 or not self.reached.any():
+                search = Descent(self.space, self.row, self.y, self.seed + turn, self.steps)
+                yield from self._overhear(search, search.talk(start, clips), least)
+            else:
+                begun = 0
+            found = yield from self._climb(self._best(begun))
+            if found is not None:
+                labels = Descent(self.space, self.row, self.y, self.seed + turn, self.steps)
+                labels.points, labels.reached = list(self.points[begun:]), self.reached[begun:].tolist()
+                yield from self._overhear(labels, labels.resume(self.points[found]), math.inf)
 
-    def _forget(self, which: slice) -> None:
-        keep = np.ones(len(self.points), dtype=bool)
-        keep[which] = False
-        self.points, self.duels = self.points[keep], self.duels[keep]
-        self.reached, self.distance = self.reached[keep], self.distance[keep]
+    # ------------------------------------------------------------ asking
 
-    def _shown(self) -> Array:
-        """Duels; while there is no success, and where scores fade, the faint rest on a logarithmic scale.
+    def _ask(self, points: Array) -> Generator[Tensor, Answer, range]:
+        """Ask about some points; the numbers of those that were answered."""
+        rows = torch.full((len(points),), self.row)
+        answer = yield self.space.render(torch.from_numpy(points), rows)
+        return self._note(points, answer)
 
-        It tells the way from afar, where all that is left of a score is a thousandth of it.
-        """
-        if self.reached.any() or not self.fades:
-            return self.duels
-        return np.asarray(np.arcsinh((self.duels - self.faded) / _FAINT))
-
-    def _height(self, duels: Array) -> Array:
-        """How near duels as shown, shape (n, duels), are to being won."""
-        if self.any_duel:
-            return np.asarray(duels.max(1))
-        return np.asarray(duels.min(1) + duels.mean(1))
-
-    def _heights(self) -> Array:
-        """That of every point, less what keeps it from leaving what sounds are like."""
-        unlike = np.square(np.linalg.solve(self.natural, self.points.T)).mean(0)
-        return np.asarray(self._height(self._shown()) - unlike)
-
-    def _natural(self, number: int) -> Array:
-        """Gains that differ as the spectra of sounds do, by about a neper: smooth, more so at large."""
-        return np.asarray(self.chance.standard_normal((number, self.space.size)) @ self.natural.T)
-
-    def _ahead(self) -> Array:
-        """Before the first success: steps up the model's slope, and about the best point at random."""
-        centre = self.points[int(self._heights().argmax())]
-        process = self._model(centre)
-        steps = []
-        covariance = self.natural @ self.natural.T
-        for reach in (0.5, 1.0, 2.0):
-            point = centre
-            for _ in range(8):
-                values, slopes, _ = process.predict((point - centre) @ self.smooth)
-                weights = np.full(len(values), 0.0 if self.any_duel else 1 / len(values))
-                weights[int(values.argmax() if self.any_duel else values.argmin())] += 1
-                slope = weights @ slopes @ self.smooth.T
-                heading = covariance @ slope
-                heading /= np.sqrt(slope @ heading) + 1e-300
-                point = point + reach * self.trust / 8 * heading
-            steps.append(point)
-        around = steps[1] + 0.3 * self.trust * self._natural(_GENERATION - len(steps))
-        return np.concatenate([np.stack(steps), around])
-
-    def _ask(self, points: Array) -> Talk:
-        parameters = torch.from_numpy(points)
-        answer = yield self.space.render(parameters, self.rows.expand(len(points)))
-        self.points = np.concatenate([self.points, points])
-        self.duels = np.concatenate([self.duels, _duels(answer)])
+    def _note(self, points: Array, answer: Answer) -> range:
+        had = len(self.points)
+        self.points = np.concatenate([self.points, points[: len(answer.reached)]])
+        self.duels = np.concatenate([self.duels, _finite(answer.duels)])
         self.reached = np.concatenate([self.reached, answer.reached.numpy()])
         self.distance = np.concatenate([self.distance, answer.distance.numpy()])
+        return range(had, len(self.points))
 
-    def _best(self) -> int:
-        """The nearest point that is heard as wanted; or that with the largest margin."""
-        if self.reached.any():
-            return int(np.where(self.reached, self.distance, np.inf).argmin())
-        return int(self._margins().argmax())
+    def _overhear(self, search: Descent, talk: Talk, queries: float) -> Talk:
+        """So many queries of a search with labels, or until it gets nowhere; what it hears is noted."""
+        length, since = math.inf, 0
+        try:
+            asked = next(talk)
+            while queries > 0 and (since < _LABELS or search.best is None):
+                answer = yield asked
+                # What the answer was about is known once it asks again.
+                asked = talk.send(answer)
+                self._note(search.points[-1][None], answer)
+                since += 1
+                if search.length < (1 - _LESS) * length:
+                    length, since = search.length, 0
+                queries -= 1
+        except StopIteration:
+            return
 
-    def _margins(self) -> Array:
-        return np.asarray(self.duels.max(1) if self.any_duel else self.duels.min(1))
+    # ------------------------------------------------------------ where it stands
 
-    def _model(self, centre: Array) -> Process:
-        """A process through what was heard nearest to a point, from which its inputs are counted."""
-        inputs = (self.points - centre) @ self.smooth
-        about = np.square(inputs).sum(1)
-        near = np.argsort(about)[:_NEAREST]
-        typical = np.sqrt(np.median(about[near])) + 1e-9
-        return fit(inputs[near], self._shown()[near], lengths=typical * np.array([0.5, 1.0, 2.0, 4.0, 8.0]))
+    def _margins(self, which: slice | range | list[int]) -> Array:
+        return np.asarray(self.duels[which].max(1) if self.any_duel else self.duels[which].min(1))
 
-    def _candidates(self) -> Array:
-        centre = self.points[self._best()]
-        process = self._model(centre)
-        about = np.square((self.points - centre) @ self.smooth).sum(1)
-        near = np.argsort(about)
-        need = _threshold(self._margins()[near[:60]], self.reached[near[:60]])
-        multipliers = self._multipliers(centre)
-        size = np.exp(np.interp(np.log(self._cost(centre) + 1e-300), np.log(self.costs), np.log(self.sizes)))
-        room = self.trust * size / self.cells
-        low, high = self._gains(np.stack([multipliers - 4 * room, multipliers + 4 * room]))
-        low, high = np.maximum(low, centre - 2 * self.trust), np.minimum(high, centre + 2 * self.trust)
-        cheapest = [self._cheapest(process, centre, low, high, need, caution) for caution in _CAUTION]
-        others = self.chance.standard_normal((_GENERATION - len(cheapest), self.space.size)) @ self.smooth.T
-        around = self._gains(self._multipliers(cheapest[1]) + room * others)
-        around = np.clip(around, cheapest[1] - 0.5 * self.trust, cheapest[1] + 0.5 * self.trust)
-        return np.concatenate([np.stack(cheapest), around])
+    def _best(self, begun: int) -> int:
+        """The nearest of the points from a number on that is heard as wanted, or the one with most margin."""
+        if self.reached[begun:].any():
+            return begun + int(np.where(self.reached, self.distance, np.inf)[begun:].argmin())
+        return begun + int(self._margins(slice(begun, None)).argmax())
 
-    def _cheapest(
-        self, process: Process, centre: Array, low: Array, high: Array, need: float, caution: float
-    ) -> Array:
-        """The point of least cost at which the process expects success, or the nearest to success."""
-        point, ahead, slopes, merit = centre, *self._forecast(process, centre, centre, need, caution)
-        part = 1.0
-        for _ in range(12):
-            chosen = [int(ahead.argmax())] if self.any_duel else slice(None)
-            reach = part * (high - low)
-            inner = np.maximum(low, point - reach), np.minimum(high, point + reach)
-            trial = self._dual(ahead[chosen], slopes[chosen], point, *inner)
-            there = self._forecast(process, centre, trial, need, caution)
-            if there[2] < merit:
-                point, (ahead, slopes, merit) = trial, there
-                part = min(1.0, 1.5 * part)
-            else:
-                part *= 0.4
-        return point
+    def _level(self, begun: int) -> float:
+        """The margin that tells best what is reached from what is not, nearest to nought."""
+        recent = slice(max(begun, len(self.points) - _RECENT), None)
+        margins, reached = self._margins(recent), self.reached[recent]
+        trials = np.concatenate([[0.0], margins[reached] - 1e-9, margins[~reached] + 1e-9])
+        wrong = ((margins >= trials[:, None]) != reached).sum(1)
+        fewest = trials[wrong == wrong.min()]
+        return float(fewest[np.abs(fewest).argmin()])
 
-    def _forecast(
-        self, process: Process, centre: Array, point: Array, need: float, caution: float
-    ) -> tuple[Array, Array, float]:
-        """Duels less what is needed of them, their slopes, and a merit: cost in dB, and what is lacking."""
-        values, slopes, error = process.predict((point - centre) @ self.smooth)
-        ahead = values - caution * error * process.scale - need
-        worst = float(ahead.max() if self.any_duel else ahead.min())
-        scale = float(process.scale.mean())
-        merit = 10 * np.log10(self._cost(point) + 1e-300) - 60 * min(0.0, worst) / scale
-        return ahead, slopes @ self.smooth.T, merit
+    # ------------------------------------------------------------ the climb
 
-    def _dual(self, ahead: Array, slopes: Array, point: Array, low: Array, high: Array) -> Array:
-        """Least cost with ``ahead + slopes (x - point) >= 0`` in a box; as far there as the box allows."""
-        reach = ahead + np.where(slopes > 0, slopes * (high - point), slopes * (low - point)).sum(1)
-        # What cannot be had whole is had in part: all duels are asked to come up to the same level.
-        level = min(0.0, 0.9 * float(reach.min()) + 0.1 * float(ahead.min()))
-        for _ in range(3):
-            weights = np.zeros(len(ahead))
-            for _ in range(4):
-                x: Array = self._answer(weights[None] @ slopes, low, high)[0]
-                short = ahead + slopes @ (x - point) - level
-                j = int(short.argmin())
-                if short[j] >= -1e-6 * (1 + abs(level)):
-                    return x
-                weights[j] = self._weight(j, weights, ahead, slopes, point, low, high, level)
-            level = 0.5 * level + 0.5 * min(0.0, float(ahead.min()))
-        return x
+    def _climb(self, at: int) -> Generator[Tensor, Answer, int | None]:
+        """From a point to the cheapest that will do; its number, or None where nothing does."""
+        begun = len(self.points)
+        leads = Leads(self.alike, self.duels.shape[1])
+        steps = self.chance.standard_normal((_PROBES, self.space.size)) @ self.root.T
+        steps *= _PROBE / np.linalg.norm(steps, axis=1, keepdims=True)
+        self._learn(leads, at, (yield from self._ask(self.points[at] + steps)))
+        found = at if self.reached[at] else None
+        reach, raised, dip, weight, returns = _FIRST, 0.0, 0.3, 0.0, 3
+        least, since = np.inf, len(self.points)
+        while reach > _LEAST and len(self.points) - since < _PATIENCE:
+            level = self._level(begun) + raised
+            unit = leads.unit()
+            candidates = []
+            for number in range(_GENERATION):
+                slopes = leads.slopes if number < 2 else leads.draw(self.chance, _HEAT)
+                wanted = level - (dip * unit * reach if number == 1 else 0.0)
+                point, worth = self._cheapest(at, slopes, wanted, reach if number < 2 else reach / 2)
+                weight = max(2 * worth, 0.7 * weight, 4 / (unit + 1e-300)) if number == 0 else weight
+                candidates.append(point)
+            asked = yield from self._ask(np.stack(candidates))
+            if not len(asked):
+                return found
+            self._learn(leads, at, asked)
+            good = [k for k in asked if self.reached[k]]
+            # Enough margin, and not reached: more is asked for.
+            first = asked[0]
+            if not self.reached[first] and self._margins([first])[0] >= level:
+                raised += 0.15 * unit * reach
+            elif good:
+                raised *= 0.7
+            dip = min(0.5, 1.5 * dip) if self.reached[asked[min(1, len(asked) - 1)]] else max(0.02, 0.7 * dip)
+            to = self._better(at, found, asked, self._level(begun) + raised, weight, 0.3 * unit)
+            reach = min(_MOST, 1.3 * reach) if to != at else 0.7 * reach
+            if good and (found is None or self.distance[good].min() < self.distance[found]):
+                found = good[int(self.distance[good].argmin())]
+            if reach < 0.1 and found is not None and at != found and returns:
+                to, reach, returns = found, 0.5, returns - 1
+            leads.move(self.points[to] - self.points[at])
+            at = to
+            if found is not None and self.distance[found] < (1 - _LESS) * least:
+                least, since = self.distance[found], len(self.points)
+        return found
 
-    def _weight(
-        self,
-        j: int,
-        weights: Array,
-        ahead: Array,
-        slopes: Array,
-        point: Array,
-        low: Array,
-        high: Array,
-        level: float,
-    ) -> float:
-        """The least weight of one duel with which it comes up to the level, the others' as they are."""
-        steepest = float(np.abs(slopes[j] / self.cells).max()) + 1e-300
-        middle = float(self.space.middle[self.rows]) - np.log(steepest)
-        a, b = middle - 20.0, middle + 20.0
-        for _ in range(3):
-            grid = np.linspace(a, b, 20)
-            trial = np.repeat(weights[None], len(grid), 0)
-            trial[:, j] = np.exp(grid)
-            x = self._answer(trial @ slopes, low, high)
-            enough = ahead[j] + (x - point) @ slopes[j] >= level
-            first = int(enough.argmax()) if enough.any() else len(grid) - 1
-            a, b = grid[max(0, first - 1)], grid[first]
-        return float(np.exp(b))
+    def _learn(self, leads: Leads, at: int, asked: range) -> None:
+        steps = self.points[asked] - self.points[at]
+        for k in np.linalg.norm(steps, axis=1).argsort():
+            leads.hear(steps[k], self.duels[asked[k]] - self.duels[at])
 
-    def _answer(self, forces: Array, low: Array, high: Array) -> Array:
-        return np.clip(self._gains(forces / self.cells), low, high)
+    def _cheapest(self, at: int, slopes: Array, level: float, reach: float) -> tuple[Array, float]:
+        duels = self.duels[at]
+        if self.any_duel:
+            # One is enough: the one that is nearest to being won.
+            lengths = np.linalg.norm(slopes, axis=1) + 1e-300
+            one = int(((duels - level) / lengths).argmax())
+            duels, slopes = duels[[one]], slopes[[one]]
+        return cheapest(self.prices, self.points[at], duels, slopes, level, reach)
 
-    def _cost(self, point: Array) -> float:
-        """About the squared length of a change, up to a factor."""
-        return float((np.abs(point * self._multipliers(point)) * self.cells).sum())
-
-    def _gains(self, multipliers: Array) -> Array:
-        rows = self.rows.expand(len(multipliers))
-        gains: Array = self.space.gains_of(torch.from_numpy(multipliers), rows).double().numpy()
-        return gains
-
-    def _multipliers(self, gains: Array) -> Array:
-        found = self.space.multipliers(torch.from_numpy(gains)[None], self.rows)[0]
-        multipliers: Array = found.double().numpy()
-        return multipliers
+    def _better(
+        self, at: int, found: int | None, asked: range, level: float, weight: float, slack: float
+    ) -> int:
+        """Where to go on: a shorter one that will do, or one that is cheaper for what it lacks in margin."""
+        good = [k for k in asked if self.reached[k]]
+        if good:
+            nearest = good[int(self.distance[good].argmin())]
+            if found is None or self.distance[nearest] < self.distance[found]:
+                return nearest
+        numbers = [at, *asked]
+        lacking = np.maximum(0.0, level - self._margins(numbers))
+        merit = 2 * np.log(self.distance[numbers] + 1e-30) + weight * lacking
+        best = int(merit.argmin())
+        if merit[best] < merit[0] - 1e-3 and lacking[best] <= max(lacking[0], slack):
+            return int(numbers[best])
+        return at
 
 
-def _duels(answer: Answer) -> Array:
-    return np.asarray(np.nan_to_num(answer.duels.cpu().numpy(), posinf=1e30, neginf=-1e30))
-
-
-def _correlation(space: Subspace, reach: float, power: float = 2.0) -> Array:
-    """How alike two bands and stretches are: the nearer the more (smoothly for a power of 2)."""
-    bands, times = np.arange(space.bands), np.arange(space.times)
-    by_band = np.exp(-(np.abs((bands[:, None] - bands) / reach) ** power) / power)
-    by_time = np.where(times[:, None] == times, 1.0, _TOGETHER)
-    return np.asarray(np.kron(by_band, by_time), dtype=np.float64)
-
-
-def _threshold(margins: Array, reached: NDArray[Any]) -> float:
-    """The margin that tells best what is reached from what is not, nearest to nought: scores may mislead."""
-    trials = np.concatenate([[0.0], margins[reached] - 1e-9, margins[~reached] + 1e-9])
-    wrong = ((margins >= trials[:, None]) != reached).sum(1)
-    fewest = trials[wrong == wrong.min()]
-    return float(fewest[np.abs(fewest).argmin()])
+def _finite(duels: Tensor) -> Array:
+    return np.asarray(np.nan_to_num(duels.cpu().numpy(), posinf=1e30, neginf=-1e30), dtype=np.float64)
