@@ -95,6 +95,11 @@ ATTACKS: dict[str, Entry] = {
     "fgsm-l2": Entry(
         f"{_WHITEBOX}.fgsm:fgsm", "one step along the gradient", fixed_budget=True, options={"norm": 2.0}
     ),
+    "hunt": Entry(
+        f"{_BLACKBOX}.hunt:hunt",
+        "our searches without gradients, chained: the smallest change that queries lead to",
+        access="label",
+    ),
     "decide": Entry(
         "subterfuge.attacks.blackbox.decide:decide",
         "our search with labels alone, among gains of bands; also where scores are shown",
@@ -122,6 +127,38 @@ ATTACKS: dict[str, Entry] = {
         "learns a substitute from the answers, and attacks that with gradients",
         access="label",
     ),
+    "nes": Entry(
+        f"{_BLACKBOX}.nes:nes",
+        "natural evolution strategies: slopes from pairs of Gaussian noise",
+        access="scores",
+    ),
+    "nes-subspace": Entry(
+        f"{_BLACKBOX}.nes:nes",
+        "the same among gains of bands",
+        options={"subspace": True},
+        access="scores",
+    ),
+    "spsa": Entry(
+        f"{_BLACKBOX}.spsa:spsa",
+        "slopes from pairs of random signs, followed by Adam",
+        access="scores",
+    ),
+    "spsa-subspace": Entry(
+        f"{_BLACKBOX}.spsa:spsa",
+        "the same among gains of bands",
+        options={"subspace": True},
+        access="scores",
+    ),
+    "square": Entry(
+        f"{_BLACKBOX}.square:square",
+        "random patches of time and frequency, kept if the margin rises",
+        access="scores",
+    ),
+    "simba": Entry(
+        f"{_BLACKBOX}.simba:simba",
+        "one cosine after the other, up or down, kept if the margin rises",
+        access="scores",
+    ),
     "genetic-seed": Entry(
         f"{_BLACKBOX}.genetic_seed:genetic_seed",
         "the genetic algorithm that the project began with, its faults included",
@@ -133,7 +170,7 @@ ATTACKS: dict[str, Entry] = {
 # What a change is small by, and the attack that makes it so.
 BY_AUDIBILITY = {"masked": "masked", "l2": "minimal"}
 DEFAULT = "masked"
-BLIND_DEFAULT = "decide"
+BLIND_DEFAULT = "hunt"
 
 
 def chosen(attack: str | None, audibility: str | None, access: str = "gradients") -> str:
