@@ -1,0 +1,119 @@
+"""The defences by name, each with a line about it; a module is imported only when its defence is asked for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from subterfuge.errors import SubterfugeError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One defence in the registry.
+
+    Attributes
+    ----------
+    where : str
+        ``module:function``. Of a ``wrap`` defence what it names is called with options alone and gives
+        something that is drawn, applied and frozen (:class:`subterfuge.defences.input.defence.Defence`), or,
+        of kind ``smooth``, with the victim and options, and gives a victim. Of a ``train`` defence it is
+        called as ``train(victim, corpus, *, out, seed=0, force=False, report=None, **options)``: a loaded
+        victim, the folder of a labelled corpus, and the folder to make, which it writes with
+        ``save_victim`` and returns as a Path; ``report(what, done, total)`` is told how far it is.
+    about : str
+        One line for people.
+    kind : str
+        ``wrap`` (something done to the sound before the victim hears it), ``smooth`` (a vote over noisy
+        copies) or ``train`` (a new victim, fitted on a corpus).
+    adaptive : str
+        How an attacker who knows it goes through it: ``differentiable``, ``straight-through`` (a stand-in for
+        the slope), ``expectation`` (over what is drawn), or, of a trained one, ``as it is``.
+    options : dict
+        Keyword options that the name stands for.
+    """
+
+    where: str
+    about: str
+    kind: str = "wrap"
+    adaptive: str = "differentiable"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+_INPUT = "subterfuge.defences.input"
+DEFENCES: dict[str, Entry] = {
+    "gate": Entry(
+        f"{_INPUT}.gate:Gate",
+        "noise filtered: cells below a threshold of their band are turned down",
+        options={"stationary": True},
+    ),
+    "gate-nonstationary": Entry(
+        f"{_INPUT}.gate:Gate",
+        "the same against a level that follows the sound",
+        options={"stationary": False},
+    ),
+    "median": Entry(f"{_INPUT}.median:Median", "each sample the median of its neighbours"),
+    "lowpass": Entry(f"{_INPUT}.lowpass:LowPass", "the treble taken away"),
+    "resample": Entry(f"{_INPUT}.resampled:Resampled", "to a lower sample rate and back"),
+    "bits": Entry(f"{_INPUT}.bits:Bits", "rounded to few bits", adaptive="straight-through"),
+    "mp3": Entry(f"{_INPUT}.codec:Mp3File", "through a real MP3", adaptive="straight-through"),
+    "ogg": Entry(f"{_INPUT}.codec:Vorbis", "through a real Ogg Vorbis", adaptive="straight-through"),
+    "opus": Entry(f"{_INPUT}.codec:Opus", "through a real Opus", adaptive="straight-through"),
+    "gain": Entry(f"{_INPUT}.drawn:RandomGain", "played louder or softer by chance", adaptive="expectation"),
+    "shift": Entry(f"{_INPUT}.drawn:RandomShift", "moved in time by chance", adaptive="expectation"),
+    "crop": Entry(f"{_INPUT}.drawn:RandomCrop", "a part left out by chance", adaptive="expectation"),
+    "noise": Entry(f"{_INPUT}.drawn:RandomNoise", "white noise added", adaptive="expectation"),
+    "dropout": Entry(
+        f"{_INPUT}.dropout:Dropout", "cells of time and frequency left out by chance", adaptive="expectation"
+    ),
+    "smoothing": Entry(
+        "subterfuge.defences.smoothing:Smoothed",
+        "a vote over copies with Gaussian noise, with a certified radius",
+        kind="smooth",
+        adaptive="expectation",
+    ),
+}
+
+
+def find(name: str) -> Entry:
+    """What the registry holds under a name, without importing it.
+
+    Raises
+    ------
+    SubterfugeError
+        If there is none; the message names the nearest ones.
+
+    Examples
+    --------
+    >>> find("Median").kind
+    'wrap'
+    """
+    return DEFENCES[known(name)]
+
+
+def known(name: str) -> str:
+    """The name as the registry writes it: case does not matter, and ``_`` is as good as ``-``; raises too."""
+    wanted = name.strip().casefold().replace("_", "-").replace(" ", "-")
+    if wanted in DEFENCES:
+        return wanted
+    near = difflib.get_close_matches(wanted, DEFENCES, n=3, cutoff=0.5)
+    near = near or [one for one in DEFENCES if wanted and (wanted in one or one in wanted)]
+    if near:
+        raise SubterfugeError(f"unknown defence {name!r}: did you mean {' or '.join(near)}?")
+    raise SubterfugeError(f"unknown defence {name!r}: expected one of {', '.join(DEFENCES)}")
+
+
+def get_defence(name: str) -> Callable[..., Any]:
+    """What is behind a name, imported; the options that the name stands for are in :func:`find`.
+
+    Raises
+    ------
+    SubterfugeError
+        As :func:`find`.
+    """
+    module, function = find(name).where.split(":")
+    made: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return made
