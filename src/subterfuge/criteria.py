@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -46,8 +46,12 @@ class Goal:
 
         The label's score less the best other's (negated when away); where several labels may be heard at
         once, how far the label's score is above its own threshold. With a confidence, the smaller of that
-        and the log-odds by which the probability exceeds it. Of several hearings, the least or the mean.
+        and the log-odds by which the probability exceeds it. Of several hearings, the least or the mean. Of a
+        guarded victim, no more than how far the clip is from being noticed.
         """
+        if hearing.allowance is not None:
+            margin = self.margin(replace(hearing, allowance=None))
+            return torch.minimum(margin, hearing.allowance.to(margin.dtype))
         if hearing.each:
             return hearing.pooled([self.margin(one) for one in hearing.each])
         margin = self._above(hearing) if hearing.multilabel else self.score_margin(hearing.scores)
@@ -78,8 +82,13 @@ class Goal:
         Towards a label all must be positive, away from one any will do. With a confidence, its surplus of
         log-odds is one more column. Where several labels may be heard at once there is one column for them
         all, the label's own threshold being its only rival. Of several hearings, the columns of all; away
-        from a label, for each rival the least.
+        from a label, for each rival the least. Of a guarded victim, not to be noticed is one more column;
+        away from a label, no column is more than it.
         """
+        if hearing.allowance is not None:
+            duels = self.duels(replace(hearing, allowance=None))
+            allowance = hearing.allowance.to(duels.dtype)[:, None]
+            return torch.minimum(duels, allowance) if self.away else torch.cat([duels, allowance], 1)
         if hearing.each:
             parts = [self.duels(one) for one in hearing.each]
             return torch.stack(parts).amin(0) if self.away else torch.cat(parts, 1)
@@ -138,6 +147,9 @@ class Goal:
 
     def _conditions(self, hearing: Hearing) -> Tensor:
         """What must all be positive for the label to be heard, shape (batch, conditions)."""
+        if hearing.allowance is not None:
+            conditions = self._conditions(replace(hearing, allowance=None))
+            return torch.cat([conditions, hearing.allowance.to(conditions.dtype)[:, None]], 1)
         if hearing.each:
             return torch.cat([self._conditions(one) for one in hearing.each], 1)
         if hearing.clearances is None:
@@ -165,8 +177,10 @@ class Goal:
         """Whether each row satisfies the goal by the victim's own prediction, bool, shape (batch,).
 
         Where several labels may be heard at once: whether the label is among them, or when away is not. Of
-        several hearings, whether each does.
+        several hearings, whether each does. Of a guarded victim, only what is not noticed.
         """
+        if hearing.allowance is not None:
+            return self.reached(replace(hearing, allowance=None)) & (hearing.allowance.detach() >= 0)
         if hearing.each:
             return torch.stack([self.reached(one) for one in hearing.each]).all(0)
         label = self.label.to(hearing.predicted.device)

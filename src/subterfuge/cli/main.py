@@ -16,6 +16,7 @@ from subterfuge.cli import (
     attack,
     compare,
     corpus,
+    defend,
     demo,
     explain,
     imagine,
@@ -43,6 +44,7 @@ app.command("explain", short_help="What in a clip decides?")(explain.explain)
 app.command("compare", short_help="How audible is what differs between two files?")(compare.compare)
 app.command("listen", short_help="Can anybody hear it? A test to give to listeners.")(listen.listen)
 app.command("train", short_help="Fit a classifier on a corpus.")(train.train)
+app.command("defend", short_help="A victim that is harder to fool.")(defend.defend)
 app.add_typer(victim.app, name="victim")
 app.add_typer(corpus.app, name="corpus")
 

@@ -1,4 +1,4 @@
-"""The defences by name, each with a line about it; a module is imported only when its defence is asked for."""
+"""The defences by name, each with a line about it; a module is imported only when one is asked for."""
 
 from __future__ import annotations
 

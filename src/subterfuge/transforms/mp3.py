@@ -64,7 +64,7 @@ class _Codec(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         y, out = ctx.saved_tensors
-        return _passed(grad, y, out), None, None
+        return passed(grad, y, out), None, None
 
 
 def mp3_rate(sr: int) -> int:
@@ -119,7 +119,7 @@ def _there_and_back(y: Tensor, sr: int, kbps: float) -> Tensor:
     return back[:, : y.shape[1]].to(y)
 
 
-def _passed(grad: Tensor, y: Tensor, out: Tensor) -> Tensor:
+def passed(grad: Tensor, y: Tensor, out: Tensor) -> Tensor:
     """The gradient, cell by cell times the share that passed the codec: a symmetric map."""
     if y.shape[1] < _WINDOW:
         return grad

@@ -23,12 +23,18 @@ KINDS = {
     "onnx": "model.onnx",
     "function": "",
     "http": "",
+    "defended": "",
+    "smoothed": "",
 }
 # Those that are torch networks on the waveform: their card says how they are built.
 NETWORKS = ("cnn", "musicnn", "huggingface")
 
 # Those that are neither trained nor computed by us: their card says how they are asked.
 OUTSIDE = ("onnx", "function", "http")
+
+# Those that are another victim, in the folder INNER beside the card, and what is done about it.
+WRAPPED = ("defended", "smoothed")
+INNER = "inner"
 
 # What a network hears: the samples themselves, its front end being a part of it.
 WAVEFORM = "waveform"
@@ -65,7 +71,8 @@ class VictimInfo:
     network : dict
         How a network is built, so that its weights fit; empty for the other kinds.
     options : dict
-        How one that is not ours is asked (where, with what, what its answers mean); empty for the others.
+        How one that is not ours is asked (where, with what, what its answers mean), or how another victim is
+        defended; empty for the others.
     folder : Path
         Where it lies.
     embedded : bool

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from subterfuge.errors import SubterfugeError
-from subterfuge.victims.card import KINDS, NETWORKS, OUTSIDE, VictimInfo
+from subterfuge.victims.card import KINDS, NETWORKS, OUTSIDE, WRAPPED, VictimInfo
 from subterfuge.victims.own_code import is_reference
 from subterfuge.victims.trust import read_skops
 
@@ -27,6 +27,11 @@ def is_outside(model: Any) -> bool:
     return getattr(model, "kind", None) in OUTSIDE and isinstance(getattr(model, "options", None), dict)
 
 
+def is_wrapped(model: Any) -> bool:
+    """Whether it is another victim with a defence before it."""
+    return getattr(model, "kind", None) in WRAPPED and hasattr(model, "inner")
+
+
 def kind_of(
     model: Any, *, labels: Sequence[str], features: str, sample_rate: int = 44100, wanted: str | None = None
 ) -> str:
@@ -40,7 +45,7 @@ def kind_of(
     SubterfugeError
         If it is none, or labels or features do not fit it.
     """
-    if is_outside(model):
+    if is_outside(model) or is_wrapped(model):
         return str(model.kind)
     if is_network(model):
         if len(labels) != len(model.labels):
@@ -90,6 +95,10 @@ def read_victim(info: VictimInfo) -> TorchVictim:
         from subterfuge.victims.bringing import read_outside
 
         return read_outside(info)
+    if info.kind in WRAPPED:
+        from subterfuge.defences.keeping import read_wrapped
+
+        return read_wrapped(info)
     path = info.weights
     said: dict[str, Any] = {"labels": info.labels, "sample_rate": info.sample_rate, "name": info.name}
     if info.kind in NETWORKS:

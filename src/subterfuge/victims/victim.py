@@ -42,6 +42,9 @@ class Hearing:
         the goal, and the rest of this hearing is only what there is to say of them in one word.
     mean : bool
         Whether the margin is the mean of theirs, not the least.
+    allowance : Tensor, shape (batch,), or None
+        Of a victim that is guarded (:mod:`subterfuge.defences.detection`): how far below the guard's
+        threshold each row is. Where it is negative the clip is noticed, and **no goal is reached**.
     """
 
     scores: Tensor
@@ -52,6 +55,7 @@ class Hearing:
     multilabel: bool = False
     each: tuple[Hearing, ...] = ()
     mean: bool = False
+    allowance: Tensor | None = None
 
     def pooled(self, values: list[Tensor]) -> Tensor:
         """The least of one value for each, or their mean; shape of one of them."""

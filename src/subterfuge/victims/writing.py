@@ -14,10 +14,12 @@ from subterfuge.errors import SubterfugeError
 from subterfuge.files import file_sha256, make_folder
 from subterfuge.victims.card import (
     CARD,
+    INNER,
     KINDS,
     NETWORKS,
     OUTSIDE,
     WAVEFORM,
+    WRAPPED,
     VictimInfo,
     checked_labels,
     checked_rate,
@@ -29,7 +31,7 @@ from subterfuge.victims.trust import read_pickle, read_skops
 # What training writes beside a victim: its report and the page of it. They belong to the victim, and are
 # replaced with it.
 TRAINING, PAGE = "training.json", "index.html"
-OURS = frozenset({CARD, *KINDS.values(), TRAINING, PAGE})
+OURS = frozenset({CARD, INNER, *KINDS.values(), TRAINING, PAGE})
 
 
 def import_victim(
@@ -224,9 +226,11 @@ def save_victim(
     sample_rate = getattr(model, "sample_rate", None) if sample_rate is None else sample_rate
     if labels is None or sample_rate is None:
         raise SubterfugeError("got a model that is no victim, expected its labels and its sample rate too")
-    from subterfuge.victims.kinds import is_network, is_outside
+    from subterfuge.victims.kinds import is_network, is_outside, is_wrapped
 
-    if is_network(model):
+    if is_wrapped(model):
+        features, fill = WAVEFORM, _with_inner(model, fill)
+    elif is_network(model):
         features = WAVEFORM
     elif is_outside(model):
         features = model.feature_name
@@ -247,6 +251,22 @@ def save_victim(
         force=force,
         fill=fill,
     )
+
+
+def _with_inner(model: Any, fill: Callable[[Path], object] | None) -> Callable[[Path], object]:
+    """Writes the victim behind a defence into a folder of its own, besides what else is to be written."""
+    inner = model.inner
+
+    def both(folder: Path) -> None:
+        info = getattr(inner, "info", None)
+        if info is not None and (info.folder / CARD).is_file():
+            shutil.copytree(info.folder, folder / INNER, ignore=lambda _, names: [*{*names} - OURS])
+        else:
+            save_victim(inner, out=folder / INNER, name=str(getattr(inner, "name", "") or INNER))
+        if fill is not None:
+            fill(folder)
+
+    return both
 
 
 def check_free(out: str | Path, *, force: bool = False) -> None:
@@ -299,7 +319,7 @@ def _write(
         versions=_versions(kind),
         notes=notes,
         network=dict(model.network) if kind in NETWORKS else {},
-        options=dict(model.options) if kind in OUTSIDE else {},
+        options=dict(model.options) if kind in (*OUTSIDE, *WRAPPED) else {},
         folder=out,
     )
     if _same_is_there(info, out):
@@ -319,8 +339,9 @@ def _write(
         write_card(info, made)
         if fill is not None:
             fill(made)
-        for path in made.iterdir():
-            _flush(path)
+        for path in made.rglob("*"):
+            if path.is_file():
+                _flush(path)
         _replace(made, out)
     except OSError as error:
         raise SubterfugeError(f"{out}: cannot be written ({error.strerror or error})") from error
@@ -385,7 +406,13 @@ def _versions(kind: str) -> dict[str, str]:
 
     from subterfuge import __version__
 
-    own = {"onnx": ["onnxruntime"], "function": ["torch"], "http": ["urllib3"]}
+    own = {
+        "onnx": ["onnxruntime"],
+        "function": ["torch"],
+        "http": ["urllib3"],
+        "defended": ["torch"],
+        "smoothed": ["torch"],
+    }
     wanted = ["torch", "safetensors"] if kind in NETWORKS else own.get(kind, ["scikit-learn", "skops"])
     wanted += ["transformers"] if kind == "huggingface" else []
     libraries = {name: version(name) for name in (*wanted, "numpy")}

@@ -1,0 +1,108 @@
+"""``gate``: noise filtered by spectral gating, as ``noisereduce`` does it, with the slope it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from subterfuge.transforms.transform import Parameters, check_range
+
+_FFT, _HOP = 1024, 256
+# Of noisereduce's TorchGate: the mask is smoothed over so many hertz and milliseconds.
+_SMOOTH_HZ, _SMOOTH_MS = 500.0, 50.0
+# A band's level is taken from no more than so many decibels below its own loudest frame.
+_TOP_DB = 40.0
+# Without a stationary level: frames of the moving mean, and where and how softly a cell is let through.
+_FRAMES, _ABOVE, _SOFTNESS = 20, 1.3, 0.1
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Cells of time and frequency that do not stand out of their band are turned down.
+
+    Stationary: those that are not ``deviations`` standard deviations above the mean level of their band, in
+    decibels over the clip. Otherwise those that are not 2.3 times the moving mean of their band. The mask is
+    smoothed over 500 Hz and 50 ms. These are the values of ``noisereduce`` (Sainburg, Thielk and Gentner,
+    2020) with its defaults.
+
+    Where the gate is a hard one its own slope is zero, so that the gradient is that of the masked sound:
+    the true one almost everywhere. The soft one is followed through the mask as well.
+
+    Parameters
+    ----------
+    stationary : bool
+    strength : float
+        How much of a closed cell is taken away, 0 to 1.
+    deviations : float
+        Of the stationary gate, -10 to 10.
+
+    Raises
+    ------
+    SubterfugeError
+        If one is out of range.
+
+    Examples
+    --------
+    >>> Gate(strength=0.0).apply(torch.ones(1, 4), sr=8000, drawn={}).round(decimals=5)
+    tensor([[1., 1., 1., 1.]])
+    """
+
+    stationary: bool = True
+    strength: float = 1.0
+    deviations: float = 1.5
+    random = False
+    adaptive = "differentiable"
+
+    def __post_init__(self) -> None:
+        """Check it as soon as it is named."""
+        check_range("gate (strength)", self.strength, self.strength, 0, 1)
+        check_range("gate (deviations)", self.deviations, self.deviations, -10, 10)
+
+    @property
+    def name(self) -> str:
+        """As the registry has it."""
+        return "gate" if self.stationary else "gate-nonstationary"
+
+    def draw(self, generator: torch.Generator) -> dict[str, float]:
+        """Nothing is drawn."""
+        return {}
+
+    def apply(self, y: Tensor, *, sr: int, drawn: Parameters) -> Tensor:
+        """The clips with the noise turned down; clips of less than two windows are followed by silence."""
+        samples = y.shape[1]
+        padded = functional.pad(y, (0, max(0, 2 * _FFT - samples)))
+        window = torch.hann_window(_FFT, dtype=y.dtype, device=y.device)
+        cells = torch.stft(padded, _FFT, _HOP, window=window, pad_mode="constant", return_complex=True)
+        mask = self._stationary(cells) if self.stationary else _moving(cells)
+        mask = _smoothed(1.0 - self.strength * (1.0 - mask), sr)
+        return torch.istft(cells * mask, _FFT, _HOP, window=window, length=padded.shape[1])[:, :samples]
+
+    def _stationary(self, cells: Tensor) -> Tensor:
+        with torch.no_grad():
+            level = 20 * torch.log10(cells.abs() + torch.finfo(torch.float64).eps)
+            level = torch.maximum(level, level.amax(-1, keepdim=True) - _TOP_DB)
+            std, mean = torch.std_mean(level, dim=-1, keepdim=True)
+            return (level > mean + self.deviations * std).to(cells.real.dtype)
+
+
+def _moving(cells: Tensor) -> Tensor:
+    """The soft mask against a moving mean."""
+    # The slope of a magnitude of zero is not defined: a floor far below a file's last bit.
+    size = (cells.real.square() + cells.imag.square() + 1e-24).sqrt()
+    rows, bands, frames = size.shape
+    kernel = size.new_full((1, 1, _FRAMES), 1.0 / _FRAMES)
+    mean = functional.conv1d(size.reshape(-1, 1, frames), kernel, padding="same").view(rows, bands, frames)
+    return torch.sigmoid(((size - mean) / mean - _ABOVE) / _SOFTNESS)
+
+
+def _smoothed(mask: Tensor, sr: int) -> Tensor:
+    """The mask, averaged with a tent over bands and frames."""
+    tents = []
+    for reach in (int(_SMOOTH_HZ / (sr / (_FFT / 2))), int(_SMOOTH_MS * sr / (1000 * _HOP))):
+        up = torch.arange(1, max(0, reach) + 2, dtype=mask.dtype, device=mask.device)
+        tents.append(torch.cat([up, up.flip(0)[1:]]))
+    tent = torch.outer(tents[0], tents[1])
+    return functional.conv2d(mask[:, None], (tent / tent.sum())[None, None], padding="same")[:, 0]
