@@ -14,6 +14,7 @@ import typer
 from subterfuge import __version__
 from subterfuge.cli import (
     attack,
+    audit,
     compare,
     corpus,
     defend,
@@ -45,6 +46,7 @@ app.command("compare", short_help="How audible is what differs between two files
 app.command("listen", short_help="Can anybody hear it? A test to give to listeners.")(listen.listen)
 app.command("train", short_help="Fit a classifier on a corpus.")(train.train)
 app.command("defend", short_help="A victim that is harder to fool.")(defend.defend)
+app.command("audit", short_help="The whole examination of a victim.")(audit.audit)
 app.add_typer(victim.app, name="victim")
 app.add_typer(corpus.app, name="corpus")
 
