@@ -123,7 +123,7 @@ def test_an_svc_on_the_25_can_be_asked_for_without_gradients() -> None:
         ("mine_bands:words", "expected a vector of numbers"),
         ("mine_bands:picky", r"failed on 8000 samples \(RuntimeError: too quiet\)"),
         ("nowhere:f", "there is no module 'nowhere'"),
-        ("mfcc", "expected librosa25, or your own as module:callable"),
+        ("mfcc", "expected librosa25 or hardened25, or your own as module:callable"),
         ("librosa25", "gives 25 numbers, but the model was fitted on 5"),
     ],
 )

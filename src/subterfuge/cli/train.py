@@ -45,6 +45,10 @@ def train(
     sample_rate: Annotated[
         int | None, typer.Option("--sample-rate", metavar="HZ", min=1, help="Rate that it hears at (44100).")
     ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option("--features", metavar="NAME", help="librosa25, or hardened25: harder to fool."),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, metavar="N", help="Most epochs (cnn).")
     ] = None,
@@ -79,6 +83,7 @@ def train(
       subterfuge train --corpus clips --model forest --tune 20 --out victims/forest
       subterfuge train --corpus clips --model svc --search seed --split random \\
         --labels cel,flu,gac,org,pia,voi --out victims/as-the-seed
+      subterfuge train --corpus clips --features hardened25 --out victims/hardened
       subterfuge train --corpus clips --model cnn --device cuda --out victims/net
       subterfuge train --corpus clips --model cnn --device cuda --out victims/net --resume
     """
@@ -103,6 +108,7 @@ def train(
                 "folds": folds,
                 "final": final,
                 "sample_rate": sample_rate,
+                "features": features,
             },
             only_network={
                 "epochs": epochs,

@@ -53,11 +53,12 @@ def features_of(
     clips: Sequence[Clip],
     *,
     sample_rate: int = 44100,
+    features: str = "librosa25",
     workers: int = 1,
     cache: Cache | None = None,
     progress: Progress | None = None,
 ) -> Features:
-    """The 25 features (:func:`subterfuge.features.summary.librosa25`) of each clip's file.
+    """The 25 features of each clip's file.
 
     Files are mixed down and resampled as ``librosa.load`` does. Features that were taken once of a file with
     the same content, at the same rate, are taken from the cache. What is computed is kept even if Ctrl-C
@@ -68,6 +69,9 @@ def features_of(
     clips : sequence of Clip
     sample_rate : int
         In Hz.
+    features : str
+        ``librosa25`` (:func:`subterfuge.features.summary.librosa25`) or
+        ``hardened25`` (:func:`subterfuge.features.hardened.hardened25`).
     workers : int
         Processes.
     cache : Cache, optional
@@ -79,11 +83,15 @@ def features_of(
     SubterfugeError
         If the cache's folder cannot be used. Files that are of no use are only skipped.
     """
+    from subterfuge.victims.svm import check_features
+
     check_workers(workers)
+    if check_features(features, sample_rate=sample_rate) != SIZE:
+        raise SubterfugeError(f"features: got {features}, expected librosa25 or hardened25 to train on")
     cache = default_cache() if cache is None else cache
     told = progress or (lambda *_: None)
     paths = list(dict.fromkeys(clip.path for clip in clips))
-    keys, problems = _keys(paths, sample_rate, workers, told)
+    keys, problems = _keys(paths, sample_rate, workers, told, features)
     found = cache.get(list(keys.values()))
     known = {key: np.frombuffer(value, dtype="<f8") for key, value in found.items() if len(value) == 8 * SIZE}
     remembered = set(known)
@@ -94,7 +102,7 @@ def features_of(
     done = 0
     by_key: dict[str, str] = {}  # problems, by content
     try:
-        one = partial(_extract, sample_rate=sample_rate)
+        one = partial(_extract, sample_rate=sample_rate, features=features)
         with closing(each(one, jobs, workers=workers)) as finished:
             for job, results in finished:
                 for path, result in zip(job, results, strict=True):
@@ -144,7 +152,7 @@ def _librosa25(path: Path, *, sample_rate: int) -> NDArray[np.float64]:
 
 
 def _keys(
-    paths: Sequence[Path], sample_rate: int, workers: int, told: Progress
+    paths: Sequence[Path], sample_rate: int, workers: int, told: Progress, features: str = "librosa25"
 ) -> tuple[dict[Path, str], dict[Path, str]]:
     """The cache key of each file, by its content, and what is wrong with those that have none."""
     keys: dict[Path, str] = {}
@@ -157,7 +165,7 @@ def _keys(
                 if problem:
                     problems[path] = problem
                 else:
-                    keys[path] = f"librosa25/{CODE}/{sample_rate}/{digest}"
+                    keys[path] = f"{features}/{CODE}/{sample_rate}/{digest}"
                 if number % _JOB == 0 or number == len(paths):
                     told("files", number, len(paths))
         except BaseException:
@@ -175,18 +183,18 @@ def _digest(path: Path) -> tuple[str, str]:
 
 
 @torch.no_grad()
-def _extract(paths: Sequence[Path], *, sample_rate: int) -> list[NDArray[np.float64] | str]:
+def _extract(paths: Sequence[Path], *, sample_rate: int, features: str) -> list[NDArray[np.float64] | str]:
     """Of each file its vector, or why it has none.
 
     One clip at a time: in batches of eight a clip takes a third less, but then its last bits depend on what
     else is in the batch, and so on what was known already.
     """
-    return [_one(path, sample_rate) for path in paths]
+    return [_one(path, sample_rate, features) for path in paths]
 
 
-def _one(path: Path, sample_rate: int) -> NDArray[np.float64] | str:
+def _one(path: Path, sample_rate: int, features: str) -> NDArray[np.float64] | str:
     from subterfuge.audio import load_plain
-    from subterfuge.features.summary import librosa25
+    from subterfuge.victims.svm import feature_set
 
     try:
         y = load_plain(path, sample_rate)
@@ -196,5 +204,5 @@ def _one(path: Path, sample_rate: int) -> NDArray[np.float64] | str:
         return "holds NaN or infinite samples"
     if not bool(y.any()):
         return "is silent"
-    vector = librosa25(y, sr=sample_rate)[0].double()
+    vector = feature_set(features).torch(y, sr=sample_rate)[0].double()
     return vector.numpy().copy() if bool(vector.isfinite().all()) else "has features that are not finite"

@@ -17,6 +17,21 @@ REPEATS = 20
 CLIPS = 300  # to a repeat: drawn anew each time, so that a large corpus costs no more than a small one
 
 
+def names_of(features: str) -> tuple[str, ...]:
+    """What each number of a named feature set is called.
+
+    Examples
+    --------
+    >>> names_of("hardened25")[0], names_of("librosa25")[0]
+    ('evenness', 'rms')
+    """
+    if features == "hardened25":
+        from subterfuge.features import hardened
+
+        return hardened.NAMES
+    return NAMES
+
+
 def permutation_importance(
     model: Any,
     vectors: NDArray[np.float64],

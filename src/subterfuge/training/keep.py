@@ -16,6 +16,7 @@ def keep(
     trained: str,
     notes: str = "",
     sample_rate: int | None = None,
+    features: str = "librosa25",
     force: bool = False,
 ) -> Path:
     """Save a victim or fitted model, whole or not at all, with ``training.json`` and ``index.html``.
@@ -33,6 +34,8 @@ def keep(
         More than what the measures are.
     sample_rate : int, optional
         In Hz; a victim brings its own.
+    features : str
+        That a fitted model hears; a victim brings its own.
     force : bool
         Whether a victim in ``out`` may be replaced.
 
@@ -67,6 +70,7 @@ def keep(
         victim,
         labels=told.labels,
         sample_rate=sample_rate,
+        features=features,
         out=out,
         name=told.name,
         trained=trained,

@@ -18,7 +18,7 @@ from subterfuge.errors import SubterfugeError
 from subterfuge.training.cache import Cache, default_cache
 from subterfuge.training.cost import Clock, peak_mb
 from subterfuge.training.extract import features_of
-from subterfuge.training.importance import components, permutation_importance
+from subterfuge.training.importance import components, names_of, permutation_importance
 from subterfuge.training.keep import keep
 from subterfuge.training.measure import measure
 from subterfuge.training.measures import Estimate, Measures
@@ -46,6 +46,7 @@ def train(
     final: str = "train",
     seed: int = 42,
     sample_rate: int = 44100,
+    features: str = "librosa25",
     workers: int = 1,
     name: str | None = None,
     force: bool = False,
@@ -86,6 +87,8 @@ def train(
         Of splits, draws and models.
     sample_rate : int
         In Hz, at which the victim hears.
+    features : str
+        ``librosa25``, or ``hardened25`` (:mod:`subterfuge.features.hardened`).
     workers : int
         Processes.
     name : str, optional
@@ -126,16 +129,23 @@ def train(
     cache = default_cache() if cache is None else cache
     clock = Clock()
     with clock.stage("features"):
-        features = features_of(clips, sample_rate=sample_rate, workers=workers, cache=cache, progress=report)
-    for skipped in features.skipped:
+        known = features_of(
+            clips,
+            sample_rate=sample_rate,
+            features=features,
+            workers=workers,
+            cache=cache,
+            progress=report,
+        )
+    for skipped in known.skipped:
         if skip is not None:
             skip(skipped)
-    check_usable(features.clips, features.skipped, wanted={clip.label for clip in clips})
+    check_usable(known.clips, known.skipped, wanted={clip.label for clip in clips})
 
     heard = _Heard(
-        features.vectors,
-        np.array([clip.label for clip in features.clips]),
-        [clip.recording for clip in features.clips],
+        known.vectors,
+        np.array([clip.label for clip in known.clips]),
+        [clip.recording for clip in known.clips],
     )
     sides = _both_sides(heard, split, seed)
     side = sides[split]
@@ -155,7 +165,12 @@ def train(
             report("fits", number + 1, len(sides) + (final == "all"))
     with clock.stage("measure"):
         importance = permutation_importance(
-            fitted[split], heard.vectors[side.test], heard.labels[side.test], seed=seed, progress=report
+            fitted[split],
+            heard.vectors[side.test],
+            heard.labels[side.test],
+            names=names_of(features),
+            seed=seed,
+            progress=report,
         )
     kept = fitted[split]
     if final == "all":
@@ -169,16 +184,16 @@ def train(
         model=model,
         corpus=corpus.name,
         labels=tuple(str(one) for one in kept.classes_),
-        clips=len(features.clips),
+        clips=len(known.clips),
         recordings=len(set(heard.recordings)),
-        skipped=len(corpus.skipped) + len(features.skipped),
+        skipped=len(corpus.skipped) + len(known.skipped),
         parameters=parameters or kind.defaults(seed),
         split=split,
         grouped=measures.get("grouped"),
         random=measures.get("random"),
         cross_validated=_cross_validated(trials),
         trials=trials,
-        components=components(heard.vectors[side.train]),
+        components=components(heard.vectors[side.train], names=names_of(features)),
         importance=importance,
         seconds=clock.seconds,
         peak_mb=peak_mb(),
@@ -191,9 +206,12 @@ def train(
         kept,
         told,
         out=out,
-        trained=_sentence(told, kind, space, on=len(heard.labels) if final == "all" else len(side.train)),
+        trained=_sentence(
+            told, kind, space, features, on=len(heard.labels) if final == "all" else len(side.train)
+        ),
         notes=REFITTED if final == "all" else "",
         sample_rate=sample_rate,
+        features=features,
         force=force,
     )
     return told
@@ -290,13 +308,14 @@ def _cross_validated(trials: Sequence[Trial]) -> Estimate | None:
     return Estimate(best.accuracy, best.accuracy - best.spread, best.accuracy + best.spread)
 
 
-def _sentence(told: TrainingReport, kind: Model, space: str, *, on: int) -> str:
+def _sentence(told: TrainingReport, kind: Model, space: str, features: str, *, on: int) -> str:
     setting = ", ".join(f"{name}={_short(value)}" for name, value in told.parameters.items())
     how = f"best of {len(told.trials)} settings ({space}) by {told.split} cross-validation"
     part = "all of them" if on == told.clips else f"the training part of a {told.split} split"
+    hardened = "" if features == "librosa25" else "hardened "
     title = kind.title[:1].upper() + kind.title[1:]
     return (
-        f"{title} ({setting}; {how if told.trials else 'not tuned'}) on the 25 features "
+        f"{title} ({setting}; {how if told.trials else 'not tuned'}) on the 25 {hardened}features "
         f"of {on} of the {told.clips} clips of {told.corpus} ({part}), seed {told.seed}."
     )
 

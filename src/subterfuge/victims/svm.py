@@ -254,7 +254,7 @@ class FeatureSet:
 
 
 # How many numbers each named feature set gives.
-FEATURE_SIZES = {"librosa25": 25}
+FEATURE_SIZES = {"librosa25": 25, "hardened25": 25}
 
 
 def feature_set(name: str) -> FeatureSet:
@@ -271,6 +271,10 @@ def feature_set(name: str) -> FeatureSet:
         own = OwnFeatures(name)
         return FeatureSet(own.torch, own.plain)
     check_features(name)
+    if name == "hardened25":
+        from subterfuge.features.hardened import hardened25, hardened25_plain
+
+        return FeatureSet(hardened25, hardened25_plain)
     from subterfuge.features.summary import librosa25
     from subterfuge.victims.plain import librosa25_plain
 
@@ -308,7 +312,7 @@ class SvmVictim(TorchVictim):
     sample_rate : int
         In Hz.
     features : str
-        Name of the features, ``librosa25``.
+        Name of the features, ``librosa25`` or ``hardened25``.
     name : str
 
     Raises
