@@ -79,10 +79,9 @@ def chain(y: Array, costs: Array, weights: Array, side: float) -> float:
     # Entry (a, b): the step from a state (kept as it was, turned) to the next one's, and the price of that.
     steps = np.empty((len(kept), 2, 2))
     steps[0] = [[0.0, -price[0]], [-np.inf, -np.inf]]
-    same = side * weight * (0.0 - crossed + crossed)
-    other = side * weight * ((~crossed).astype(float) - crossed)
-    steps[1:, 0, 0] = steps[1:, 1, 1] = same
-    steps[1:, 0, 1] = steps[1:, 1, 0] = other
+    # Both of two neighbours turned, or neither, changes nothing; one makes a crossing or takes one away.
+    steps[1:, 0, 0] = steps[1:, 1, 1] = 0.0
+    steps[1:, 0, 1] = steps[1:, 1, 0] = side * weight * np.where(crossed, -1.0, 1.0)
     steps[1:, :, 1] -= price[1:, None]
     while len(steps) > 1:
         if len(steps) % 2:

@@ -18,6 +18,7 @@ The features are those of exact arithmetic; ``ROUNDING`` is allowed for on top o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -69,13 +70,13 @@ class FeatureBounds:
         Parameters
         ----------
         epsilons : array, shape (sizes,)
-            In the samples' own unit.
+            In the samples' own unit, ascending.
         norm : {'l2', 'linf'}
         """
         budget = spectral_budget(epsilons, self.frames, norm)
         level = epsilons if norm == "linf" else epsilons * np.sqrt(SHARED / (N_FFT * self.frames))
         shape = [self._spectral(row, epsilons, budget, norm) * self.hertz / self.frames for row in range(6)]
-        rate = [self._zero(row, epsilons, norm) for row in range(2)]
+        rate = self._zero(epsilons, norm)
         alone = np.stack([level, *shape[:3], rate[0], level, *shape[3:], rate[1]]).reshape(2, 5, -1)
         return Moves(self.mel, self.frames, budget, alone, self.mel.floor_shift(frame_size(epsilons, norm)))
 
@@ -84,7 +85,9 @@ class FeatureBounds:
         shared = curve.most(np.ones(1), budget)
         if norm == "l2":
             return shared
-        return np.minimum(shared, [self._each(row, size) for size in frame_size(epsilons, norm)])
+        return np.minimum(
+            shared, coarsely(lambda one: self._each(row, float(frame_size(one, norm))), epsilons)
+        )
 
     def _each(self, row: int, size: float) -> float:
         """Sum over frames where every one of them may have a perturbation of that size."""
@@ -92,12 +95,12 @@ class FeatureBounds:
         place = np.minimum((sizes < size).sum(1), sizes.shape[1] - 1)
         return float(self.spectral.steps[row, np.arange(len(sizes)), place].sum())
 
-    def _zero(self, row: int, epsilons: Array, norm: Norm) -> Array:
-        if norm == "l2":
-            return Curves(self.zero.multipliers, self.zero.values[row : row + 1]).most(
-                np.ones(1), epsilons**2
-            )
-        return np.array([within(self.y, float(one))[row] for one in epsilons])
+    def _zero(self, epsilons: Array, norm: Norm) -> Array:
+        """Rise and fall of the crossing rate, shape (2, sizes)."""
+        if norm == "linf":
+            return coarsely(lambda one: np.array(within(self.y, float(one))), epsilons).T
+        rows = [Curves(self.zero.multipliers, row[None]) for row in self.zero.values]
+        return np.stack([one.most(np.ones(1), epsilons**2) for one in rows])
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,13 @@ def cosines() -> Array:
     from subterfuge.features.mel import dct_basis
 
     return np.asarray(dct_basis(20, MELS, torch.float64, torch.device("cpu")).numpy())
+
+
+def coarsely(rising: Callable[[Array], Array | float], at: Array, *, every: int = 8) -> Array:
+    """Upper bounds of what rises, at ascending points: its values at some of them stand for those before."""
+    chosen = np.minimum(np.arange(len(at)) // every * every + every - 1, len(at) - 1)
+    known = {int(n): rising(at[n]) for n in np.unique(chosen)}
+    return np.array([known[int(n)] for n in chosen])
 
 
 def spectral_budget(epsilons: Array, frames: int, norm: Norm) -> Array:
