@@ -192,21 +192,23 @@ class Search:
                 reached = torch.zeros(len(rows), dtype=torch.bool, device=done.device)
                 duels[able], reached[able] = some, done
                 return duels, reached
-        heard = []
-        with torch.no_grad():
-            for part, index in zip(torch.split(x, self.chunk), torch.split(rows, self.chunk), strict=True):
+        told = []
+        for some in torch.split(torch.arange(len(x), device=x.device), self.chunk):
+            part, index = x[some], rows[some]
+            with torch.no_grad():
                 goal = self.goal.rows(index)
                 hearing = self.victim.hear(part, probabilities=goal.needs_probabilities)
-                heard.append((goal.margin(hearing), goal.duels(hearing), goal.reached(hearing)))
-        margin, duels, reached = (torch.cat(column) for column in zip(*heard, strict=True))
-        if self.labels_only:
-            margin = _told(reached, margin)
-            duels = margin[:, None]
-        for number in range(int(turn.max()) + 1):
-            now = turn == number
-            self.forward_queries[rows[now]] += self.cost
-            self._keep(x[now], rows[now], margin[now], reached[now])
-        return duels, reached
+                margin, duels, reached = goal.margin(hearing), goal.duels(hearing), goal.reached(hearing)
+            if self.labels_only:
+                margin = _told(reached, margin)
+                duels = margin[:, None]
+            # Before the next chunk is asked about: whoever ends the search there keeps what was heard here.
+            for number in sorted(set(turn[some].tolist())):
+                now = turn[some] == number
+                self.forward_queries[index[now]] += self.cost
+                self._keep(part[now], index[now], margin[now], reached[now])
+            told.append((duels, reached))
+        return torch.cat([duels for duels, _ in told]), torch.cat([reached for _, reached in told])
 
     def lend(self, x: Tensor, row: int) -> tuple[Tensor, Tensor, bool]:
         """What the victim makes of several candidates of one row, for code that takes its own gradients.

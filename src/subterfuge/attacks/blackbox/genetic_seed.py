@@ -157,6 +157,8 @@ def genetic_seed(
     with Search(victim, y, criterion, watch=watch, gradients=False) as search:
         seed = seed_from(generator)
         lines = [_Line(clip, seed, sr=victim.sample_rate, **switches) for clip in search.y]
+        for line, spent in zip(lines, search.forward_queries.tolist(), strict=True):
+            line.asked = spent // search.cost  # binding the criterion may have taken one
         number = 0
         while alive := [row for row, line in enumerate(lines) if line.asked < steps]:
             broods = {row: lines[row].brood() for row in alive}

@@ -174,6 +174,8 @@ class Subspace:
     def _spectra(self, x: Tensor) -> Tensor:
         padded = torch.nn.functional.pad(x, (self.hop, self.frames * self.hop - self.samples))
         frames = padded.unfold(1, self.window, self.hop)[:, : self.frames]
+        if not len(frames):  # which not every FFT takes
+            return torch.zeros(*frames.shape[:2], self.window // 2 + 1).to(frames) + 0j
         spectra: Tensor = torch.fft.rfft(frames * self.taper)
         return spectra
 

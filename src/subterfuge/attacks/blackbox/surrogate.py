@@ -79,8 +79,8 @@ def surrogate(
     check_steps(steps)
     seed = seed_from(generator)
     known = embedded_clips(None, victim.sample_rate) if material is None else tuple(material)
-    others = [fitted(clip.to(y), y.shape[1]) for clip in known]
     with Search(victim, y, criterion, watch=watch, gradients=False) as search:
+        others = [fitted(clip.to(y), y.shape[1]) for clip in known]
         for row in range(len(y)):
             try:
                 _Student(search, row, steps, seed).learn(torch.stack(others) if others else y[:0])
@@ -101,7 +101,7 @@ class _Student:
         self.asked: list[Tensor] = []
         self.features: list[Tensor] = []
         self.duels: list[Tensor] = []
-        self.count = 0
+        self.count = int(search.forward_queries[row]) // search.cost  # binding may have taken one
         self.substitute: Substitute | None = None
 
     @property
