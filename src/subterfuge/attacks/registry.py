@@ -159,6 +159,16 @@ ATTACKS: dict[str, Entry] = {
         "one cosine after the other, up or down, kept if the margin rises",
         access="scores",
     ),
+    "cmaes": Entry(
+        f"{_BLACKBOX}.cmaes:cmaes",
+        "CMA-ES with scores, among gains of bands and levels of masked noise",
+        access="scores",
+    ),
+    "genetic": Entry(
+        f"{_BLACKBOX}.genetic:genetic",
+        "the best that we know a genetic algorithm to do, among the same",
+        access="scores",
+    ),
     "genetic-seed": Entry(
         f"{_BLACKBOX}.genetic_seed:genetic_seed",
         "the genetic algorithm that the project began with, its faults included",
