@@ -70,8 +70,10 @@ def attack(
                         multiscale-cw, deepfool
       within a radius   apgd, apgd-linf, pgd, pgd-linf, fgsm, fgsm-l2
                         (here too the smallest radius that will do is sought)
-      black box         decide (labels alone; the default without gradients), subspace (scores),
-                        surrogate (a substitute, learnt), genetic-seed (the original experiment's)
+      by scores         hunt (the default without gradients), subspace, cmaes, genetic, nes,
+                        nes-subspace, spsa, spsa-subspace, square, simba, genetic-seed
+      by labels         hunt, decide, surrogate, boundary, boundary-subspace, hopskipjump,
+                        hopskipjump-subspace, surfree, surfree-subspace
       other libraries'  foolbox:NAME, art:NAME, torchattacks:NAME, adv-lib:NAME, as they name it,
                         where that library is installed
 
