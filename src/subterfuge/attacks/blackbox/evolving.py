@@ -41,8 +41,8 @@ class Numbers:
     Notes
     -----
     A number is about the L2 norm of what its gain, or its noise, changes: steps of one length cost the same
-    in any direction, and what is cheap is tried out boldly. Neighbouring bands change alike, since the numbers
-    are multiplied by a root of their likeness: that moves averaged spectra.
+    in any direction, and what is cheap is tried out boldly. Neighbouring bands change alike, since the
+    numbers are multiplied by a root of their likeness: that moves averaged spectra.
 
     Examples
     --------
