@@ -27,8 +27,10 @@ class Ceiling:
     Attributes
     ----------
     probability : float
-        Of the label, there, by an exact solve: no sound has features but some of these. (What libsvm reports
-        may be up to a thousandth higher, since its iteration stops early.)
+        Of the label, there, as the victim reports it: no sound has features but some of these.
+    exact : float
+        The same by an exact solve of libsvm's pairwise coupling, which is what has a gradient and was
+        climbed; libsvm itself stops early, up to about a thousandth away.
     features : Tensor, shape (d,)
         What the machine is given, after its scaler: standardised numbers.
     slope : float
@@ -36,7 +38,9 @@ class Ceiling:
     curvature : float
         The largest eigenvalue of their Hessian there, over the largest in size; not positive at a maximum.
     certified : bool
-        Whether slope and curvature are those of a local maximum, to the precision of the arithmetic.
+        Whether it is a local maximum: slope and curvature say so, to the precision of the arithmetic, or,
+        where libsvm's bounds on the pairwise probabilities put an edge there, a thousand points sampled about
+        it, none of which is higher.
     starts : int
         How many the search began at.
     optima : int
@@ -46,6 +50,7 @@ class Ceiling:
     """
 
     probability: float
+    exact: float
     features: Tensor
     slope: float
     curvature: float
@@ -98,16 +103,21 @@ def ceiling(victim: SvmVictim, label: int, *, starts: int = 24, seed: int = 0) -
     with torch.no_grad():
         p = head.exact_probabilities(ends)[:, label]
     best = _newton(head, label, ends[int(p.argmax())])
-    with torch.no_grad():
-        there = best[None]
-        highest = float(head.exact_probabilities(there)[0, label])
     slope, bent = _certificate(head, label, best)
+    smooth = slope < 1e-4 and bent < 1e-4
+    if not smooth:  # an edge of libsvm's bounds, or votes, which have no slope
+        best = _wandered(head, label, best, seed)
+        slope, bent = _certificate(head, label, best)
+    with torch.no_grad():
+        highest = float(head.exact_probabilities(best[None])[0, label])
+        reported = float(head.reported_probabilities(torch.cat([best[None], ends]))[:, label].max())
     return Ceiling(
-        probability=highest,
+        probability=max(highest, reported),
+        exact=highest,
         features=best,
         slope=slope,
         curvature=bent,
-        certified=slope < 1e-4 and bent < 1e-4,
+        certified=smooth or _highest_about(head, label, best, seed),
         starts=len(begin),
         optima=_different(ends[p > p.max() - 1e-3]),
         agree=float((p > highest - 1e-3).double().mean()),
@@ -175,6 +185,30 @@ def _certificate(head: SvmHead, label: int, z: Tensor) -> tuple[float, float]:
     eigenvalues = torch.linalg.eigvalsh(hessian(head, label, z))
     size = float(eigenvalues.abs().max())
     return float(slope.norm()), float(eigenvalues.max()) / size if size > 0 else 0.0
+
+
+def _wandered(head: SvmHead, label: int, z: Tensor, seed: int) -> Tensor:
+    """Where a search without slopes gets to: the best of 128 points about, then about that, nearer by."""
+    generator = torch.Generator().manual_seed(seed)
+    reach = 0.5
+    with torch.no_grad():
+        while reach > 1e-4:
+            ways = torch.randn(128, len(z), generator=generator, dtype=torch.float64) * reach / len(z) ** 0.5
+            about = torch.cat([z[None], z + ways])
+            best = int(head.exact_probabilities(about)[:, label].argmax())
+            z, reach = about[best], reach if best else 0.7 * reach
+    return z
+
+
+def _highest_about(head: SvmHead, label: int, z: Tensor, seed: int) -> bool:
+    """Whether no point sampled at distances from a thousandth to a tenth is higher, to a ten-millionth."""
+    generator = torch.Generator().manual_seed(seed)
+    ways = torch.randn(1024, len(z), generator=generator, dtype=torch.float64)
+    ways = ways / ways.norm(dim=1, keepdim=True)
+    reach = 10 ** torch.linspace(-3, -1, len(ways), dtype=torch.float64)[:, None]
+    with torch.no_grad():
+        p = head.exact_probabilities(torch.cat([z[None], z + reach * ways]))[:, label]
+    return bool(p[1:].max() <= p[0] + 1e-7)
 
 
 def _different(ends: Tensor) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from subterfuge.audio import to_lattice
 from subterfuge.synthesis.sound import Sound, safe
-from subterfuge.synthesis.variants import changed, draw, panel
+from subterfuge.synthesis.variants import Drawer, changed, panel
 from subterfuge.synthesis.wish import Wish
 from subterfuge.transforms.transform import Transform
 
@@ -20,8 +20,8 @@ from subterfuge.transforms.transform import Transform
 Progress = Callable[[int, int, float], None]
 
 SUBTYPE = "PCM_16"
-# Steps between two looks at what has been found.
-_LOOK = 20
+# Steps between two looks at what has been found; steps without a gain of so much after which it is left.
+_LOOK, _PATIENCE, _GAIN = 25, 100, 0.005
 # From here on each variant is sure enough for the search to end.
 _SURE = 0.97
 
@@ -61,8 +61,8 @@ def climb(
 ) -> Found:
     """Adam on a sound's knobs, a variant drawn at every step beside the sound itself.
 
-    Every 20 steps the sound is rounded to 16 bits and tried on the panel of variants; the best is kept, and
-    the search ends early once nothing is missing.
+    Every 25 steps the sound is rounded to 16 bits and tried on the panel of variants; the best is kept, and
+    the search ends early once nothing is missing, or nothing is gained any more.
 
     Parameters
     ----------
@@ -81,21 +81,26 @@ def climb(
     sr = wish.victim.sample_rate
     seal = sound.finish or partial(safe, sr=sr)
     optimiser = torch.optim.Adam([{"params": [one.value], "lr": one.rate} for one in sound.knobs])
+    drawer = Drawer(transforms, generator)
     tried = list(panel(sr).values()) if transforms else []
     best: Found | None = None
+    fresh = 0
     for step in range(steps + 1):
         interrupted = stop()
         if step % _LOOK == 0 or step == steps or interrupted:
             audio, worth, sure = _look(sound, wish, seal, tried)
+            if best is None or worth > best.worth + _GAIN:
+                fresh = step
             if best is None or worth > best.worth:
                 best = Found(audio, worth, sound.told(), step, interrupted)
-            if sure or interrupted or step == steps:
+            stale = best.worth >= wish.enough and step - fresh >= _PATIENCE
+            if sure or stale or interrupted or step == steps:
                 return Found(best.audio, best.worth, best.told, step, interrupted)
         for group, one in zip(optimiser.param_groups, sound.knobs, strict=True):
             group["lr"] = one.rate * (0.1 + 0.9 * (1 + math.cos(math.pi * step / steps)) / 2)
         optimiser.zero_grad()
         y = seal(sound.render())
-        rows = [y, changed(y, draw(transforms, generator), sr=sr)] if transforms else [y]
+        rows = [y, changed(y, drawer.draw(), sr=sr)] if transforms else [y]
         lack, p = wish.lack(torch.cat(rows))
         loss = lack.sum() if sound.toll is None else lack.sum() + sound.toll()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -103,6 +108,8 @@ def climb(
             assert one.value.grad is not None
             one.value.grad.nan_to_num_(0.0, 0.0, 0.0)
         optimiser.step()
+        if transforms:
+            drawer.heed(float(p[1]))
         if progress is not None:
             progress(step + 1, steps, float(p[0]))
     raise AssertionError("the last step returns")

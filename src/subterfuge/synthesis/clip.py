@@ -70,7 +70,7 @@ def clip(
     def told() -> dict[str, float]:
         with torch.no_grad():
             noise = finish(own + change()) - own
-        return {"snr_db": float(20 * torch.log10(level / noise.square().mean().sqrt().clamp(min=1e-12)))}
+        return {"snr_db": float(20 * torch.log10(level / noise.square().mean().sqrt()))}
 
     return Sound((x,), lambda: own + change(), finish=finish, told=told)
 

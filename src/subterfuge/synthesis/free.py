@@ -36,10 +36,11 @@ def free(*, samples: int, sr: int, generator: torch.Generator, start: Tensor | N
     if start is None:
         begin = torch.randn(1, samples, generator=generator)
     else:
-        begin = torch.fft.irfft(torch.fft.rfft(start) / weights, n=samples)
+        cells = torch.where(weights > 0, torch.fft.rfft(start) / weights.clamp(min=1e-12), 0.0)
+        begin = torch.fft.irfft(cells, n=samples)
         # Far below anything heard, but silence itself has no gradient.
         begin = begin + 1e-3 * torch.randn(1, samples, generator=generator)
-    x = knob(begin, 0.03)
+    x = knob(begin, 0.06)
     loud = knob(torch.zeros(1), 0.02)
 
     def render() -> Tensor:

@@ -61,7 +61,7 @@ def mosaic(
         # One where a slot has one grain alone, and greater the more evenly it has several.
         gains = roots.value.square()
         spread = gains.sum(1) / (gains.square().sum(1) + 1e-12).sqrt()
-        return _FEW * (spread - 1).mean()
+        return _FEW * (spread - 1).clamp(min=0).mean()
 
     def told() -> dict[str, float]:
         share = roots.value.detach().square().sum(0)

@@ -108,9 +108,9 @@ def fades(samples: int, sr: int) -> Tensor:
 def sloped(samples: int, sr: int) -> Tensor:
     """Weights of frequencies that make white noise fall by 6 dB an octave, as natural sounds about do.
 
-    Shape (samples // 2 + 1,), mean square one. Moving what is multiplied by them moves the low frequencies,
-    which hold the energy, more than the high ones.
+    Shape (samples // 2 + 1,), mean square one, nothing below 20 Hz. Moving what is multiplied by them moves
+    the low frequencies, which hold the energy, more than the high ones.
     """
-    f = torch.fft.rfftfreq(samples, 1 / sr).clamp(min=30.0)
-    weights: Tensor = (1 / f) / (1 / f).square().mean().sqrt()
-    return weights
+    f = torch.fft.rfftfreq(samples, 1 / sr)
+    weights: Tensor = torch.where(f < LOWEST, 0.0, 1 / f.clamp(min=30.0))
+    return weights / weights.square().mean().sqrt().clamp(min=1e-12)

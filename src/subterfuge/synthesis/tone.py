@@ -44,11 +44,11 @@ class _Tone(torch.autograd.Function):
         frames = len(levels) - 1
         turn = torch.polar(torch.ones_like(phase), phase).view(frames, -1)
         up = _ramp(turn)
-        power, out = turn.clone(), torch.zeros_like(up)
+        power, out, level = turn.clone(), torch.zeros_like(up), torch.empty_like(up)
         for h in range(levels.shape[1]):
             if h:
                 power *= turn
-            out = torch.addcmul(out, _between(levels[:, h], up), power.imag)
+            out.addcmul_(_between(levels[:, h], up, level), power.imag)
         return out.view(-1)
 
     @staticmethod
@@ -59,17 +59,17 @@ class _Tone(torch.autograd.Function):
         turn = torch.polar(torch.ones_like(phase), phase).view(frames, -1)
         up = _ramp(turn)
         grad = grad.view(frames, -1)
-        power, by_phase = turn.clone(), torch.zeros_like(up)
+        power, by_phase, level = turn.clone(), torch.zeros_like(up), torch.empty_like(up)
         by_levels = torch.zeros_like(levels)
         rising = up[0]
         for h in range(levels.shape[1]):
             if h:
                 power *= turn
-            pull = grad * power.imag
+            pull = torch.mul(grad, power.imag, out=level)
             late = pull @ rising
             by_levels[1:, h] += late
             by_levels[:-1, h] += pull.sum(1) - late
-            by_phase = torch.addcmul(by_phase, _between(levels[:, h], up), power.real, value=h + 1)
+            by_phase.addcmul_(_between(levels[:, h], up, level), power.real, value=h + 1)
         return (by_phase * grad).view(-1), by_levels
 
 
@@ -79,5 +79,6 @@ def _ramp(turn: Tensor) -> Tensor:
     return (torch.arange(hop, dtype=turn.real.dtype) / hop).expand(frames, hop)
 
 
-def _between(ends: Tensor, up: Tensor) -> Tensor:
-    return ends[:-1, None] + (ends[1:] - ends[:-1])[:, None] * up
+def _between(ends: Tensor, up: Tensor, out: Tensor) -> Tensor:
+    """A course straight from each end to the next, shape (frames, samples a frame), into ``out``."""
+    return torch.addcmul(ends[:-1, None], ends.diff()[:, None], up, out=out)

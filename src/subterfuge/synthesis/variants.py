@@ -14,8 +14,11 @@ from subterfuge.transforms.resample import Resample
 from subterfuge.transforms.shift import Shift
 from subterfuge.transforms.transform import Frozen, Transform, freeze
 
-# How often each is drawn, a step; encoding takes as long as all the rest of a step.
+# How often each is drawn, beside what it costs the label; encoding takes as long as all the rest of a step.
 _OFTEN = {"gain": 3.0, "shift": 2.0, "noise": 2.0, "resample": 2.0, "mp3": 0.5}
+
+# What a transform that costs nothing is drawn by; how fast what each costs is learnt.
+_ALWAYS, _HEED = 0.15, 0.3
 
 
 def usual(sr: int) -> tuple[Transform, ...]:
@@ -23,10 +26,24 @@ def usual(sr: int) -> tuple[Transform, ...]:
     return (Gain(0, 6), Shift(0, 0.05), Noise(30, 60), Resample(sr // 2, sr // 2), Mp3(128, 192))
 
 
-def draw(transforms: Sequence[Transform], generator: torch.Generator) -> Frozen:
-    """One of the transforms, with its parameters."""
-    often = torch.tensor([_OFTEN.get(one.name, 1.0) for one in transforms])
-    return freeze(transforms[int(torch.multinomial(often, 1, generator=generator))], generator)
+class Drawer:
+    """Draws one transform a step, with its parameters; those that cost the label most, most often."""
+
+    def __init__(self, transforms: Sequence[Transform], generator: torch.Generator) -> None:
+        self.transforms, self.generator = tuple(transforms), generator
+        self._often = torch.tensor([_OFTEN.get(one.name, 1.0) for one in transforms])
+        self._need = torch.ones(len(self.transforms))
+        self._last = 0
+
+    def draw(self) -> Frozen:
+        """One of the transforms, frozen."""
+        weights = self._often * (_ALWAYS + self._need)
+        self._last = int(torch.multinomial(weights, 1, generator=self.generator))
+        return freeze(self.transforms[self._last], self.generator)
+
+    def heed(self, p: float) -> None:
+        """Be told the label's probability after the transform that was drawn last."""
+        self._need[self._last] += _HEED * (1 - p - self._need[self._last])
 
 
 def panel(sr: int) -> dict[str, Frozen]:

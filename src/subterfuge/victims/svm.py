@@ -128,6 +128,16 @@ class SvmHead(torch.nn.Module):
         r = libsvm.pairwise_probabilities(duels, self.platt_a, self.platt_b, self.classes)
         return libsvm.coupled(r)
 
+    @torch.no_grad()
+    def reported_probabilities(self, z: Tensor) -> Tensor:
+        """As :meth:`exact_probabilities`, but as the model reports them: with libsvm's early stop."""
+        if self.calibrated is not None:
+            return self.exact_probabilities(z)
+        duels: Tensor = self.machine(z)
+        p = self._coupled(duels)
+        assert p is not None
+        return p
+
     def duel_list(self, x: Tensor) -> Tensor:
         """One value for every pair i < j of classes, positive where i beats j; (batch, K (K - 1) / 2)."""
         duels: Tensor = self.machine(self.before(x.double()))
