@@ -33,7 +33,7 @@ def simba(
     generator: torch.Generator | None = None,
     watch: Watch | None = None,
     part: float | None = None,
-    order: str = "any",
+    order: str = "quiet",
     stride: float = 0.2,
     patience: int = 100,
     snr_db: float = 20.0,
@@ -58,7 +58,8 @@ def simba(
         Length of the cosines in seconds; as long as the clip by default.
     order : str
         ``any``: all cosines alike, at random. Or bands of one Bark each in turn, one cosine of each at
-        random: from the ``low`` ones up, or those first in which the clip is ``loud``, or ``quiet``.
+        random: from the ``low`` ones up, or those first in which the clip is ``loud``, or ``quiet``. Where
+        the clip is quiet the least is heard the most by a victim that takes logarithms.
     stride : float
         Length of what is added, as a share of the ball's radius.
     patience : int
