@@ -44,10 +44,12 @@ class Entry:
 
 
 _INPUT = "subterfuge.defences.input"
+_TRAINING = "subterfuge.defences.training"
 DEFENCES: dict[str, Entry] = {
     "gate": Entry(
         f"{_INPUT}.gate:Gate",
         "noise filtered: cells below a threshold of their band are turned down",
+        adaptive="straight-through",
         options={"stationary": True},
     ),
     "gate-nonstationary": Entry(
@@ -74,6 +76,44 @@ DEFENCES: dict[str, Entry] = {
         "a vote over copies with Gaussian noise, with a certified radius",
         kind="smooth",
         adaptive="expectation",
+    ),
+    "noise-training": Entry(
+        f"{_TRAINING}.noise:noise_training",
+        "the seed's: three clips in ten with white noise",
+        kind="train",
+        adaptive="as it is",
+    ),
+    "denoise-training": Entry(
+        f"{_TRAINING}.denoise:denoise_training",
+        "the seed's: fitted on filtered clips, and fed with them",
+        kind="train",
+        adaptive="differentiable",
+    ),
+    "hardened-features": Entry(
+        f"{_TRAINING}.refit:refit",
+        "fitted anew on features that a small change moves little",
+        kind="train",
+        adaptive="as it is",
+        options={"features": "hardened25"},
+    ),
+    "adversarial-augmentation": Entry(
+        f"{_TRAINING}.adversarial:adversarial_augmentation",
+        "an SVM fitted anew with what fools it, in rounds",
+        kind="train",
+        adaptive="as it is",
+    ),
+    "hardened-adversarial": Entry(
+        f"{_TRAINING}.adversarial:adversarial_augmentation",
+        "the same on hardened features, at 20 dB",
+        kind="train",
+        adaptive="as it is",
+        options={"features": "hardened25", "snr_db": 20.0},
+    ),
+    "adversarial-training": Entry(
+        f"{_TRAINING}.network:adversarial_training",
+        "a network taught on clips at their worst (PGD or TRADES)",
+        kind="train",
+        adaptive="as it is",
     ),
 }
 

@@ -15,7 +15,8 @@ from subterfuge.defences.defended import voted
 from subterfuge.errors import SubterfugeError
 from subterfuge.victims.victim import Hearing, TorchVictim, Victim
 
-_TOGETHER = 16  # noisy copies of a clip that the victim hears in one batch
+_TOGETHER = 16  # noisy copies of a clip that the victim hears in one batch; more of a short one
+_SAMPLES = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,11 @@ class Smoothed(TorchVictim):
         Tensor of int64, shape (labels,)
         """
         counts = torch.zeros(len(self.labels), dtype=torch.int64)
-        for start in range(0, votes, _TOGETHER):
-            noise = self._noise(len(y), min(_TOGETHER, votes - start), generator, like=y)
-            heard = self.inner.predict(torch.stack([y + one for one in noise]))
+        together = max(_TOGETHER, min(1000, _SAMPLES // max(1, len(y) * 16)))
+        for start in range(0, votes, together):
+            now = min(together, votes - start)
+            noise = torch.randn(now, len(y), generator=generator, dtype=torch.float64)
+            heard = self.inner.predict(y + (self.sigma * noise).to(y))
             counts += torch.bincount(heard.cpu(), minlength=len(self.labels))
         return counts
 

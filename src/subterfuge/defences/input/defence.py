@@ -35,7 +35,11 @@ class Defence(Transform, Protocol):
     """
 
     random: bool
-    adaptive: str
+
+    @property
+    def adaptive(self) -> str:
+        """See above."""
+        ...
 
 
 def make(name: str, **options: object) -> Defence:

@@ -18,6 +18,9 @@ _TOP_DB = 40.0
 # Without a stationary level: frames of the moving mean, and where and how softly a cell is let through.
 _FRAMES, _ABOVE, _SOFTNESS = 20, 1.3, 0.1
 
+# How softly the stationary gate opens for whoever follows its slope, in decibels.
+_STAND_IN_DB = 6.0
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -28,8 +31,9 @@ class Gate:
     smoothed over 500 Hz and 50 ms. These are the values of ``noisereduce`` (Sainburg, Thielk and Gentner,
     2020) with its defaults.
 
-    Where the gate is a hard one its own slope is zero, so that the gradient is that of the masked sound:
-    the true one almost everywhere. The soft one is followed through the mask as well.
+    The stationary gate opens at once, so that the slope of its mask is zero, and whoever followed that alone
+    would never learn how to open it: backward, the mask has the slope of a sigmoid 6 dB wide (BPDA). The
+    other is soft, and its slope is the true one.
 
     Parameters
     ----------
@@ -54,7 +58,6 @@ class Gate:
     strength: float = 1.0
     deviations: float = 1.5
     random = False
-    adaptive = "differentiable"
 
     def __post_init__(self) -> None:
         """Check it as soon as it is named."""
@@ -65,6 +68,11 @@ class Gate:
     def name(self) -> str:
         """As the registry has it."""
         return "gate" if self.stationary else "gate-nonstationary"
+
+    @property
+    def adaptive(self) -> str:
+        """By a stand-in for the slope where the gate is hard."""
+        return "straight-through" if self.stationary else "differentiable"
 
     def draw(self, generator: torch.Generator) -> dict[str, float]:
         """Nothing is drawn."""
@@ -81,20 +89,25 @@ class Gate:
         return torch.istft(cells * mask, _FFT, _HOP, window=window, length=padded.shape[1])[:, :samples]
 
     def _stationary(self, cells: Tensor) -> Tensor:
-        with torch.no_grad():
-            level = 20 * torch.log10(cells.abs() + torch.finfo(torch.float64).eps)
-            level = torch.maximum(level, level.amax(-1, keepdim=True) - _TOP_DB)
-            std, mean = torch.std_mean(level, dim=-1, keepdim=True)
-            return (level > mean + self.deviations * std).to(cells.real.dtype)
+        size = (cells.real.square() + cells.imag.square() + 1e-24).sqrt()
+        level = 20 * torch.log10(size + torch.finfo(torch.float64).eps)
+        level = torch.maximum(level, level.amax(-1, keepdim=True) - _TOP_DB)
+        # One frame alone has no spread, and the root of none no slope.
+        mean = level.mean(-1, keepdim=True)
+        frames = max(1, level.shape[-1] - 1)
+        std = ((level - mean).square().sum(-1, keepdim=True) / frames + 1e-12).sqrt()
+        above = level - mean - self.deviations * std
+        soft = torch.sigmoid(above / _STAND_IN_DB)
+        return (above > 0).to(soft.dtype) + (soft - soft.detach())
 
 
 def _moving(cells: Tensor) -> Tensor:
     """The soft mask against a moving mean."""
     # The slope of a magnitude of zero is not defined: a floor far below a file's last bit.
     size = (cells.real.square() + cells.imag.square() + 1e-24).sqrt()
-    rows, bands, frames = size.shape
-    kernel = size.new_full((1, 1, _FRAMES), 1.0 / _FRAMES)
-    mean = functional.conv1d(size.reshape(-1, 1, frames), kernel, padding="same").view(rows, bands, frames)
+    before = (_FRAMES - 1) // 2
+    around = functional.pad(size, (before, _FRAMES - 1 - before))
+    mean = functional.avg_pool1d(around, _FRAMES, 1)  # the silence beyond the ends counts
     return torch.sigmoid(((size - mean) / mean - _ABOVE) / _SOFTNESS)
 
 

@@ -1,0 +1,1 @@
+"""Telling adversarial clips from clean ones, and what that is worth against an attack that knows of it."""

@@ -1,0 +1,83 @@
+"""A victim with a guard: no goal is reached by a clip that a detector notices, and attacks know it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from subterfuge.defences.detection.detector import Detector
+from subterfuge.errors import SubterfugeError
+from subterfuge.victims.victim import Hearing, TorchVictim, Victim
+
+
+class Guarded(TorchVictim):
+    """Hears as the victim does; each hearing also says how far below the threshold the clip is.
+
+    That is :attr:`Hearing.allowance`. Every criterion wants it to be positive besides: the margin that an
+    attack climbs is the smaller of the victim's own and ``weight * (threshold - score)``, so that each attack
+    is adaptive (Carlini and Wagner 2017) without knowing it.
+
+    Parameters
+    ----------
+    victim : Victim
+    detector : Detector
+    threshold : float
+        A clip with a higher score is noticed; see
+        :func:`subterfuge.defences.detection.detector.threshold_for`.
+    weight : float
+        What a unit of the detector's score counts in units of the victim's.
+
+    Raises
+    ------
+    SubterfugeError
+        If the threshold is NaN or the weight not positive.
+
+    References
+    ----------
+    Carlini and Wagner, "Adversarial examples are not easily detected", AISec 2017.
+
+    Examples
+    --------
+    >>> from subterfuge.defences.detection.stability import Stability
+    >>> from subterfuge.defences.input.defence import make
+    >>> guarded = Guarded(victim, Stability(victim, [make("median")]), threshold=2.0)
+    >>> guarded.noticed(y).tolist()
+    [False, False]
+    """
+
+    def __init__(self, victim: Victim, detector: Detector, *, threshold: float, weight: float = 1.0) -> None:
+        super().__init__()
+        if math.isnan(threshold):
+            raise SubterfugeError("threshold: got NaN, expected a number")
+        if not 0 < weight < math.inf:
+            raise SubterfugeError(f"weight: got {weight}, expected a positive number")
+        self.inner, self.detector = victim, detector
+        self.threshold, self.weight = float(threshold), float(weight)
+        self.labels, self.sample_rate = victim.labels, victim.sample_rate
+        # Of a detector without a gradient the victim's own still leads; what is noticed is refused.
+        self.differentiable = victim.differentiable
+        self.guided = bool(getattr(victim, "guided", False))
+
+    def hear(self, y: Tensor, *, probabilities: bool = False, **asked: bool) -> Hearing:
+        """What the victim hears in ``y``, shape (batch, samples), and how far it is from being noticed."""
+        hearing = self.inner.hear(y, probabilities=probabilities, **asked)
+        return self._with_allowance(hearing, y)
+
+    @torch.no_grad()
+    def verdict(self, y: Tensor) -> Hearing:
+        """The victim's plain path, and how far the clip is from being noticed."""
+        return self._with_allowance(self.inner.verdict(y), y)
+
+    @torch.no_grad()
+    def noticed(self, y: Tensor) -> Tensor:
+        """Whether the detector's score is above the threshold, bool, shape (batch,)."""
+        return self.detector.score(y) > self.threshold
+
+    def _with_allowance(self, hearing: Hearing, y: Tensor) -> Hearing:
+        allowance = self.weight * (self.threshold - self.detector.score(y))
+        if hearing.allowance is not None:  # of a guard within: both must be passed
+            allowance = torch.minimum(allowance, hearing.allowance.to(allowance.dtype))
+        return replace(hearing, allowance=allowance.to(hearing.scores.dtype))

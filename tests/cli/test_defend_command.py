@@ -1,0 +1,73 @@
+"""``defend``: a folder that every command takes for a victim, and plain words for what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from small_band import Command
+
+from subterfuge.defences.registry import DEFENCES
+
+
+def test_list(command: Command) -> None:
+    told = command("defend", "--list")
+    assert told.code == 0 and all(f"  {name} " in told.out for name in DEFENCES)
+    listed = json.loads(command("defend", "--list", "--json").out)
+    assert [one["name"] for one in listed] == list(DEFENCES)
+    assert next(one for one in listed if one["name"] == "median")["options"] == {"size": 5}
+
+
+def test_a_defended_victim_is_attacked_like_any_other(command: Command, flute: Path) -> None:
+    done = command("defend", "victims/band", "--with", "median,bits", "--option", "size=3", "--out", "made")
+    assert done.code == 0 and "subterfuge attack FILE --victim made" in done.out
+    seen = json.loads(command("predict", flute, "--victim", "made", "--json").out)
+    assert seen[0]["predicted"] == "flu"
+    told = command("attack", flute, "--to", "cla", "--victim", "made", "--steps", 30, "--json",
+                   "--audibility", "l2")  # fmt: skip
+    record = json.loads(told.out)[0]
+    assert told.code == 0 and record["success"] and record["predicted_after"] == "cla"
+    heard = json.loads(command("predict", record["output"], "--victim", "made", "--json").out)
+    assert heard[0]["predicted"] == "cla"
+
+
+def test_json_and_force(command: Command) -> None:
+    told = command("defend", "victims/band", "--with", "noise", "--option", "noise.draws=3", "--out", "made",
+                   "--seed", 7, "--json")  # fmt: skip
+    info = json.loads(told.out)
+    assert told.code == 0 and info["kind"] == "defended"
+    assert info["options"] == {
+        "defence": "noise",
+        "with": {"low": 20.0, "high": 30.0},
+        "draws": 3,
+        "seeded": "fixed",
+        "seed": 7,
+    }
+    assert command("defend", "victims/band", "--with", "gain", "--out", "made").code == 2
+    assert command("defend", "victims/band", "--with", "gain", "--out", "made", "--force").code == 0
+    assert json.loads((Path("made") / "victim.json").read_text())["options"]["defence"] == "gain"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["victims/band"], "--out"),
+        (["--out", "made"], "VICTIM"),
+        (["victims/band", "--out", "made"], "one of --with"),
+        (["victims/band", "--with", "medain", "--out", "made"], "did you mean median"),
+        (["victims/band", "--with", "median", "--option", "size", "--out", "made"], "key=value"),
+        (["victims/band", "--with", "median", "--option", "size=4", "--out", "made"], "odd"),
+        (["victims/band", "--with", "median", "--option", "hertz=4", "--out", "made"], "expected size"),
+        (["victims/band", "--with", "median", "--corpus", ".", "--out", "made"], "--train"),
+        (["victims/band", "--train", "median", "--corpus", ".", "--out", "made"], "--with"),
+        (["victims/none", "--with", "median", "--out", "made"], "no such folder"),
+        (["victims/band", "--with", "median", "--out", "flute.wav/made"], "flute.wav"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    command: Command, flute: Path, arguments: list[str], message: str
+) -> None:
+    told = command("defend", *arguments)
+    assert told.code == 2 and message in told.err and told.err.count("\n") == 1 and not told.out
+    assert not Path("made").exists()
