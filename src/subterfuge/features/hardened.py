@@ -33,7 +33,7 @@ NAMES = ("evenness", "centroid", "bandwidth", "rolloff", "crossings", *(f"mfcc{n
 N_FFT, HOP, MELS, MFCCS = 2048, 1024, 64, 20
 LOWEST = 30.0  # Hz
 # Of the floor, in dB about the mean energy of a bin in a clip whose root mean square is one.
-FLOOR_DB = -30.0
+FLOOR_DB = 0.0
 TRIM = 0.25
 ROLLOFF, SOFTNESS = 0.85, 0.05
 # Below -100 dBFS a clip counts as silence: its level is not made up for any further.
