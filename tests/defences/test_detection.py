@@ -101,7 +101,7 @@ def test_features_of_noise_are_told_from_those_of_tones() -> None:
     assert roc(detector.score(clean[30:]), detector.score(strange)).auc > 0.95
     x = strange[:1].clone().requires_grad_()
     (slope,) = torch.autograd.grad(detector.score(x).sum(), x)
-    assert float(detector.score(strange[:1] - 0.5 * slope / slope.norm())) < float(detector.score(x))
+    assert float(detector.score(strange[:1] - 0.5 * slope / slope.norm())) < float(detector.score(x.detach()))
     for wrong in (features[:1], torch.full((3, 25), math.nan)):
         with pytest.raises(SubterfugeError, match="detection"):
             Mahalanobis(wrong, sample_rate=8000)

@@ -62,8 +62,8 @@ def roc(clean: Tensor, adversarial: Tensor) -> Roc:
 
     Examples
     --------
-    >>> roc(torch.tensor([0.1, 0.2, 0.6]), torch.tensor([0.5, 0.7])).auc  # five of six pairs are in order
-    0.8333333333333333
+    >>> roc(torch.tensor([0.1, 0.6]), torch.tensor([0.5, 0.7])).auc  # three of four pairs are in order
+    0.75
     """
     from sklearn.metrics import roc_auc_score, roc_curve
 
