@@ -10,7 +10,7 @@ from torch import Tensor
 from subterfuge.victims.victim import Hearing, Victim
 
 # Probabilities below this are taken for it: a tree that says 0 means no more than "never seen".
-_LEAST = 1e-9
+_LEAST = 1e-12
 
 
 @dataclass(frozen=True, eq=False)

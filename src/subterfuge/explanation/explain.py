@@ -23,6 +23,7 @@ from subterfuge.explanation.occlusion import (
     occlude_moments,
 )
 from subterfuge.explanation.parts import decisive
+from subterfuge.explanation.sharpened import STEPS, sharpened
 from subterfuge.explanation.true_slopes import with_true_slopes
 from subterfuge.victims.victim import Hearing, Victim
 
@@ -33,6 +34,8 @@ Progress = Callable[[str, int, int], None]
 SILENCE_DB = -100.0
 # Steps are doubled until the residual is no more than this part of what is explained, or there are so many.
 _GOOD, _MOST_STEPS = 0.05, 256
+# Seconds: longer clips do not fit in memory with all that is kept of them; long ones are not searched.
+LONGEST, _LONG = 180.0, 60.0
 # Samples that go through the victim at once, so that a long clip needs no more memory than some short ones.
 _AT_ONCE = 1 << 20
 
@@ -60,6 +63,9 @@ class Explanation:
         The decisive cells.
     share : float
         Which part of all cells was asked for.
+    chosen_by : str
+        ``attribution``: those with the largest ones; or ``search`` from there
+        (:func:`subterfuge.explanation.sharpened.sharpened`).
     completeness : dict of str to float, or None
         ``value``, ``baseline`` (evidence at the path's ends), ``sum`` (of the attributions), ``residual``
         (what the sum lacks) and ``steps``; None without gradients.
@@ -81,6 +87,7 @@ class Explanation:
     attribution: Tensor
     chosen: Tensor
     share: float
+    chosen_by: str
     completeness: dict[str, float] | None
     bands: list[Dropped]
     moments: list[Dropped]
@@ -112,6 +119,7 @@ def explain(
     label: int | None = None,
     share: float = 0.2,
     steps: int = 32,
+    search: int = STEPS,
     depth_db: float = DEPTH_DB,
     progress: Progress | None = None,
 ) -> Explanation:
@@ -128,6 +136,9 @@ def explain(
         Part of the cells of time and critical band that counts as decisive, between 0 and 1.
     steps : int
         Gradients at first along the path from silence; doubled where they do not add up.
+    search : int
+        Steps of the search for the decisive cells, from those with the largest attributions; 0 for just
+        these. Without gradients there is none.
     depth_db : float
         How far bands and moments are turned down to see what they are worth.
     progress : callable, optional
@@ -140,7 +151,7 @@ def explain(
     Raises
     ------
     SubterfugeError
-        If the clip is silent, not one clip, or the share no share.
+        If the clip is silent, too long or not one clip, or the share no share.
 
     Examples
     --------
@@ -155,6 +166,9 @@ def explain(
         raise SubterfugeError("explain: the clip is silent, expected a sound")
     if not 0 < share < 1:
         raise SubterfugeError(f"share: got {share:g}, expected a number between 0 and 1")
+    seconds = y.shape[1] / victim.sample_rate
+    if seconds > LONGEST:
+        raise SubterfugeError(f"explain: the clip is {seconds:.0f} s long, expected at most {LONGEST:.0f} s")
     tell = progress or (lambda what, done, total: None)
     with torch.no_grad():
         hearing: Hearing = victim.hear(y, probabilities=True)
@@ -183,6 +197,20 @@ def explain(
             heard, y, grid=grid, depth_db=depth_db, chunk=chunk, progress=_telling(tell, "leaving out cells")
         )
         queries["forward"] += spent
+    chosen = decisive(attribution, share)
+    chosen_by = "attribution"
+    if seconds > _LONG and victim.differentiable:
+        notes.append(
+            f"Longer than {_LONG:.0f} s: the decisive parts are those of the attribution, not searched."
+        )
+    elif victim.differentiable and search > 0:
+        tuned, spent = sharpened(
+            heard, y, attribution, share=share, grid=grid, steps=search, depth_db=depth_db,
+            progress=_telling(tell, "searching the decisive parts"),
+        )  # fmt: skip
+        chosen_by = "attribution" if torch.equal(tuned, chosen) else "search"
+        chosen = tuned
+        queries = {"forward": queries["forward"] + spent, "backward": queries["backward"] + 2 * search}
     bands = occlude_bands(
         heard, y, depth_db=depth_db, chunk=chunk, progress=_telling(tell, "leaving out bands")
     )
@@ -200,8 +228,9 @@ def explain(
         method="integrated gradients" if victim.differentiable else "occlusion",
         grid=grid,
         attribution=attribution.cpu(),
-        chosen=decisive(attribution, share).cpu(),
+        chosen=chosen.cpu(),
         share=share,
+        chosen_by=chosen_by,
         completeness=completeness,
         bands=bands,
         moments=moments,

@@ -67,7 +67,7 @@ def moments_of(seconds: float, *, most: int = MOMENTS) -> list[tuple[float, floa
     >>> moments_of(0.06)
     [(0.0, 0.03), (0.03, 0.06)]
     """
-    number = max(1, min(most, int(seconds / _SHORTEST)))
+    number = max(1, min(most, int(seconds / _SHORTEST + 1e-9)))
     edges = [seconds * i / number for i in range(number + 1)]
     return list(pairwise(edges))
 

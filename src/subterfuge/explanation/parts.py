@@ -63,14 +63,14 @@ def split(
     only, without : Tensor of float64, shape (channels, samples)
     """
     spectra = transform(y.double(), sr)
-    mask = _mask(chosen, spectra.shape[1], spectra.shape[2], sr, grid)
-    kept = back(spectra * mask, y.shape[1], sr)
+    gain = mask(chosen, spectra.shape[1], spectra.shape[2], sr, grid)
+    kept = back(spectra * gain, y.shape[1], sr)
     rest = y.double() - kept
     floor = 10 ** (-depth_db / 20) if math.isfinite(depth_db) else 0.0
     return kept + floor * rest, rest + floor * kept
 
 
-def _mask(chosen: Tensor, bins: int, frames: int, sr: int, grid: Grid) -> Tensor:
+def mask(chosen: Tensor, bins: int, frames: int, sr: int, grid: Grid) -> Tensor:
     """Weights of bins and frames in [0, 1]; between the middles of moments they go straight."""
     n = window_size(sr)
     hz = torch.arange(bins, dtype=torch.float64) * sr / n

@@ -68,7 +68,11 @@ def tints(
     Square roots, so that a cell with a quarter of the largest share has half its tint.
     """
     height, width = shape
-    most = float(np.quantile(np.abs(attribution), _MOST)) or float(np.abs(attribution).max()) or 1.0
+    most = (
+        float(np.quantile(np.abs(attribution), _MOST, method="higher"))
+        or float(np.abs(attribution).max())
+        or 1.0
+    )
     known = np.clip(attribution / most, -1.0, 1.0)
     known = np.sign(known) * np.sqrt(np.abs(known))
     edges = np.linspace(0.0, spectrogram.hz_to_mel(rate / 2), height + 1)

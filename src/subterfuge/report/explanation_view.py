@@ -52,6 +52,7 @@ def clip(number: int, one: Explained, folder: Path, *, embed: bool) -> View:
             ("Victim", one.victim),
             ("Explained", label),
             ("Evidence", f"{signed(told.evidence)} {told.unit}"),
+            ("Decisive parts by", told.chosen_by),
             ("Queries", wording.count(sum(told.queries.values()))),
             ("Time taken", wording.seconds(one.seconds)),
         ],

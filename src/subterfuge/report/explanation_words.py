@@ -23,7 +23,7 @@ def verdict(one: Explained) -> Markup:
     what = Markup("that")
     if told.label != one.predicted:
         what = heard(told.label, "wanted")
-    return text + Markup(" In the {} of it that speak most for {} it hears {}; in the rest, {}.").format(
+    return text + Markup(" In the {} of it that matter most for {} it hears {}; in the rest, {}.").format(
         share, what, heard(one.only.predicted, "after"), heard(one.without.predicted, "rest")
     )
 

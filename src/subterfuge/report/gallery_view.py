@@ -42,7 +42,12 @@ def piece(number: int, record: Mapping[str, Any], sound: Sound) -> View:
         "ceiling_at": None if ceiling is None else 100 * ceiling,
         "of_ceiling": _of(p, ceiling),
         "survives": [
-            {"name": str(name), "p": _share(q), "percent": wording.percent(_share(q)), "bar": _bar(q)}
+            {
+                "name": _typeset(str(name)),
+                "p": _share(q),
+                "percent": wording.percent(_share(q)),
+                "bar": _bar(q),
+            }
             for name, q in (record.get("survives") or {}).items()
         ],
         "heard_by": heard_by,
@@ -167,6 +172,11 @@ def _bar(value: Any) -> float:
 
 def _or(p: float | None) -> float:
     return 0.0 if p is None else p
+
+
+def _typeset(name: str) -> str:
+    """A transform's name with a true minus sign."""
+    return name.replace(" -", " \N{MINUS SIGN}")
 
 
 def _slug(text: str) -> str:
