@@ -21,12 +21,12 @@ from subterfuge.criteria import Criterion, Targeted, Untargeted
 from subterfuge.errors import SubterfugeError
 from subterfuge.victims.victim import Hearing, TorchVictim
 
-SAMPLES = 192
+SAMPLES = 80
 NAMES = [name for name, entry in ATTACKS.items() if entry.access != "gradients"]
 # Odd, so that it ends amid what an attack asks at once.
-STEPS = 19
+STEPS = 17
 # What is promised holds for any number: one takes long over each, one begins with 25 that are all alike.
-OTHERWISE = {"surrogate": 8, "genetic-seed": 41}
+OTHERWISE = {"surrogate": 7, "genetic-seed": 41}
 # As it was published it never asks about the clip itself, and so cannot know that nothing is to be done.
 NEVER_ASKS = {"genetic-seed"}
 
