@@ -18,7 +18,9 @@ class Guarded(TorchVictim):
 
     That is :attr:`Hearing.allowance`. Every criterion wants it to be positive besides: the margin that an
     attack climbs is the smaller of the victim's own and ``weight * (threshold - score)``, so that each attack
-    is adaptive (Carlini and Wagner 2017) without knowing it.
+    is adaptive (Carlini and Wagner 2017) without knowing it. A black box
+    (:class:`subterfuge.attacks.oracle.Oracle`) does not show it: such an attack learns only at the verdict
+    that it was noticed.
 
     Parameters
     ----------
