@@ -23,8 +23,6 @@ from subterfuge.victims.victim import Victim
 _TOGETHER = 16
 # A jump that fails is halved so often, then the normal is estimated anew.
 _HALVINGS = 8
-# The way back from a jump ends at this share of it, so that no queries go into what is not to be hoped for.
-_SHORTEST = 0.1
 # Where less than this share of the noise is heard on one side, its radius changes, within these bounds.
 _ONE_SIDED, _LEAST, _MOST = 0.1, 1e-4, 0.3
 
@@ -39,8 +37,8 @@ def hopskipjump(
     watch: Watch | None = None,
     start: Tensor | None = None,
     subspace: bool = False,
-    probes: int = 30,
-    radius: float = 0.05,
+    probes: int = 15,
+    radius: float = 0.02,
 ) -> Outcome:
     """Smallest change in L2 from labels alone, by estimates of the boundary's normal.
 
@@ -64,7 +62,8 @@ def hopskipjump(
         Whether the noise is drawn from few numbers or white: see
         :class:`subterfuge.attacks.blackbox.directions.Directions`.
     probes : int
-        Queries of the first estimate, at least 1; that of number ``t`` has ``sqrt(t)`` times as many.
+        Queries of the first estimate, at least 1; that of number ``t`` has ``sqrt(t)`` times as many. (The
+        paper's 100 leave too few steps where hundreds of queries are all that there is.)
     radius : float
         First radius of the noise, as a share of the distance, in (0, 1); it becomes smaller where next to
         none of the noise is heard as wanted, larger where next to all is. (The paper's is one over the
@@ -125,7 +124,7 @@ def jumps(y: Tensor, delta: Tensor, around: Directions, *, probes: int, radius: 
             tried = (y + delta + stride * normal).clamp(-1, 1) - y
             answer = yield tried[None]
             if bool(answer.reached[0]):
-                nearer = yield from halve(tried, tolerance=_near(radius, around), low=_SHORTEST)
+                nearer = yield from halve(tried, tolerance=_near(radius, around))
                 if float(torch.linalg.vector_norm(nearer)) < length:
                     delta = nearer
                 break
