@@ -11,13 +11,14 @@ from torch import Tensor
 
 from subterfuge.defences.certificates.clip import ClipCertificate, certify_bounds
 from subterfuge.defences.certificates.duelling import Array, Duels, duels_of
-from subterfuge.defences.certificates.waveform import FeatureBounds, Norm, feature_bounds
+from subterfuge.defences.certificates.hardened import hardened_bounds
+from subterfuge.defences.certificates.waveform import Bounded, Norm, feature_bounds
 from subterfuge.errors import SubterfugeError
 
-Bounds = Callable[..., FeatureBounds]
+Bounds = Callable[..., Bounded]
 
 # How the features of each name are bounded: of a clip (samples,) and ``sr=``.
-BOUNDS: dict[str, Bounds] = {"librosa25": feature_bounds}
+BOUNDS: dict[str, Bounds] = {"librosa25": feature_bounds, "hardened25": hardened_bounds}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from subterfuge.defences.certificates.duelling import Array, Duels, elected
 from subterfuge.defences.certificates.expansion import expanded
 from subterfuge.defences.certificates.votes import largest_standing
-from subterfuge.defences.certificates.waveform import FeatureBounds, Norm
+from subterfuge.defences.certificates.waveform import Bounded, Norm
 
 # Sizes looked at: SNR from 160 dB down to 0, in these steps (L2), or the same of the peak sample (linf).
 STEP_DB, QUIETEST_DB = 0.1, 160.0
@@ -51,7 +51,7 @@ class ClipCertificate:
 
 
 def certify_bounds(
-    duels: Duels, bounds: FeatureBounds, *, norm: Norm = "l2", target: int | None = None
+    duels: Duels, bounds: Bounded, *, norm: Norm = "l2", target: int | None = None
 ) -> ClipCertificate:
     """Carry bounds on a clip's features through the duels.
 
@@ -62,8 +62,8 @@ def certify_bounds(
     Parameters
     ----------
     duels : Duels
-    bounds : FeatureBounds
-        Of :func:`~subterfuge.defences.certificates.waveform.feature_bounds`.
+    bounds : Bounded
+        Such as :func:`~subterfuge.defences.certificates.waveform.feature_bounds` gives.
     norm : {'l2', 'linf'}
     target : int, optional
         Certify only that this label is not reached.

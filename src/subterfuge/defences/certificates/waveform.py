@@ -18,10 +18,10 @@ The features are those of exact arithmetic; ``ROUNDING`` is allowed for on top o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -34,6 +34,37 @@ from subterfuge.errors import SubterfugeError
 from subterfuge.features.constants import HOP, N_FFT
 
 Norm = Literal["l2", "linf"]
+
+
+class Movable(Protocol):
+    """What is known of what some sizes of perturbations can do to a clip's features."""
+
+    def most(self, weights: Array) -> Array:
+        """Most that ``weights . change of the features`` can be, for each size."""
+        ...
+
+    def ellipsoid(self, matrix: Array, size: int) -> Array:
+        """A Q such that ``v . matrix . change <= sqrt(v . Q . v)`` for every v, for one of the sizes."""
+        ...
+
+
+class Bounded(Protocol):
+    """A clip whose features are bounded."""
+
+    @property
+    def features(self) -> Array:
+        """In float64, shape (features,)."""
+        ...
+
+    @property
+    def y(self) -> Array:
+        """The clip, shape (samples,)."""
+        ...
+
+    def within(self, epsilons: Array, *, norm: Norm = "l2") -> Movable:
+        """What perturbations of these sizes, ascending, can do."""
+        ...
+
 
 # What librosa's float32 arithmetic and ours may differ by: level, three in Hz, rate, cepstral coefficients.
 ROUNDING = np.array([1e-6, 0.05, 0.05, 0.05, 1e-7, *[2e-3] * 20])
@@ -170,10 +201,15 @@ class Moves:
         shapes.append((bands * loose * loose.sum()) @ bands.T)
         rounded = np.abs(matrix[:, 5:]) @ ROUNDING[5:]
         shapes.append(np.diag(rounded * rounded.sum()))
-        roots = np.array([np.sqrt(np.trace(one)) for one in shapes])
-        shares = np.maximum(roots / max(float(roots.sum()), 1e-300), 1e-9)
-        shares /= shares.sum()
-        return np.asarray(sum(one / share for one, share in zip(shapes, shares, strict=True)))
+        return together(shapes)
+
+
+def together(shapes: Sequence[Array]) -> Array:
+    """An ellipsoid that holds all sums of points of some ellipsoids, of the least trace there is."""
+    roots = np.array([np.sqrt(np.trace(one)) for one in shapes])
+    shares = np.maximum(roots / max(float(roots.sum()), 1e-300), 1e-9)
+    shares /= shares.sum()
+    return np.asarray(sum(one / share for one, share in zip(shapes, shares, strict=True)))
 
 
 @lru_cache(maxsize=1)
