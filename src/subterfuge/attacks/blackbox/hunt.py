@@ -86,8 +86,8 @@ def hunt(
     Examples
     --------
     >>> outcome = hunt(victim, y, Targeted(1), steps=200)
-    >>> outcome.success
-    tensor([True, True])
+    >>> outcome.queries.forward.tolist(), outcome.queries.backward.tolist()
+    ([200, 200], [0, 0])
     """
     blind = getattr(victim, "access", "scores") == "label"
     with Search(victim, y, criterion, watch=watch, gradients=False, labels_only=blind) as search:
