@@ -35,5 +35,5 @@ def test_medians_ratios_and_gaps() -> None:
     assert "| seed | 3 | 0.1000 | 0.0500 | 0.4000 | 0.8000 | 8.00 | 16.00 | 2.00 | 8.00 | 0.2 |" in text
     assert "| seed | 3 | 70.0 | 40.0 | 30.0 | 2.0 |" in text
     assert "| orchestra-svc | 1 | 80.0 | 55.0 | 25.0 | 2.0 |" in text
-    assert "| c | cel | 0.1000 | 0.8000 | none | −∞ | 25.0% |" in text
+    assert "| seed/c | cel | 0.1000 | 0.8000 | none | −∞ | 25.0% |" in text
     assert "a 2.00; b 2.00; c 2.00." in text
