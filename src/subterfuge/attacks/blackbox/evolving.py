@@ -59,22 +59,34 @@ class Numbers:
         self.size = self.space.size
         self.prices = Prices(self.gains, 0)
         self.grid = self.prices.first + self.prices.step * np.arange(self.prices.logs.shape[-1])
-        # From squares of spectra to those of samples; strictly growing, to be read backwards.
-        self.unit = math.log(self.space.window / 2)
-        self.logs = np.maximum.accumulate(self.prices.logs - self.unit, -1)
-        self.logs = self.logs + 1e-9 * np.arange(len(self.grid))
+        # Strictly growing, to be read backwards.
+        self.logs = np.maximum.accumulate(self.prices.logs, -1) + 1e-9 * np.arange(len(self.grid))
         assert self.space.whisper is not None
         faint = self.space.whisper[0].abs().square()
         power = (self.space.shape[0] @ faint.T @ self.space.shape[1].T).flatten().double().numpy()
-        self.noise = np.sqrt(np.maximum(power, 1e-30) / math.exp(self.unit))
+        self.noise = np.sqrt(np.maximum(power, 1e-30))
         place = np.arange(self.space.bands)
         alike = np.exp(-np.square((place[:, None] - place) / _REACH) / 2) + _ALONE * np.eye(len(place))
         self.root = np.linalg.cholesky(np.kron(alike / (1 + _ALONE), np.eye(self.space.times)))
+        # From lengths of spectra to those of samples, as measured: neighbouring bands fade into each other.
+        half = self.size // 2
+        self.units = np.ones(2)
+        for part in (0, 1):
+            trial = np.zeros((1, self.size))
+            trial[0, part * half : (part + 1) * half] = np.where(np.arange(half) % 2, -1e-3, 1e-3)
+            length = float(np.linalg.norm(self.spread(trial)))
+            self.units[part] = length / max(float(self.deltas(trial).norm()), 1e-9 * length)
+
+    def spread(self, numbers: Array) -> Array:
+        """What each band's gain and noise is long, shape (n, size), of numbers of that shape."""
+        half = self.size // 2
+        return np.concatenate([numbers[:, :half] @ self.root.T, numbers[:, half:] @ self.root.T], 1)
 
     def deltas(self, numbers: Array) -> Tensor:
         """Perturbations, shape (n, samples), of numbers, shape (n, size)."""
         half = self.size // 2
-        lengths = numbers[:, :half] @ self.root.T
+        spread = self.spread(numbers)
+        lengths = self.units[0] * spread[:, :half]
         logs = 2 * np.log(np.abs(lengths) + 1e-30)
         multipliers = np.empty_like(lengths)
         for k in range(half):
@@ -82,7 +94,7 @@ class Numbers:
                 multipliers[which, k] = np.exp(np.interp(logs[which, k], self.logs[side, k], self.grid))
         rows = torch.zeros(len(numbers), dtype=torch.long)
         gains = self.space.gains_of(torch.from_numpy(np.copysign(multipliers, lengths)), rows)
-        levels = torch.from_numpy(numbers[:, half:] / self.noise)
+        levels = torch.from_numpy(self.units[1] * spread[:, half:] / self.noise)
         return self.space.render(torch.cat([gains, levels], 1), rows)
 
     def begin(
@@ -98,7 +110,7 @@ class Numbers:
         half = self.size // 2
         if search.best is None:
             return np.zeros(self.size)
-        lengths = np.sqrt(self.prices.each(search.best) / math.exp(self.unit))
+        lengths = np.sqrt(self.prices.each(search.best)) / self.units[0]
         return np.concatenate([np.linalg.solve(self.root, np.copysign(lengths, search.best)), np.zeros(half)])
 
     def scale(self, numbers: Array) -> float:
