@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from band_levels import BANDS, SR, least, sound, victim
-from scipy.optimize import minimize
 
 from subterfuge.attacks.blackbox.asking import Answer
 from subterfuge.attacks.blackbox.cheapest import cheapest
@@ -125,29 +124,6 @@ def test_slopes_of_neighbours_are_guessed_from_one() -> None:
     leads.hear(0.01 * np.eye(9)[4], np.array([0.02]))
     assert leads.slopes[0].argmax() == 4
     np.testing.assert_allclose(leads.slopes[0], 2 * alike[4] / alike[4, 4], rtol=0.05)
-
-
-def test_the_cheapest_step_is_that_of_a_convex_solver() -> None:
-    space = Subspace(sound().double(), sr=SR, bands=BANDS)
-    prices, chance = Prices(space, 0), np.random.default_rng(2)
-    gains, duels = np.full(BANDS, 0.3), np.array([0.1, 0.4])
-    slopes = chance.standard_normal((2, BANDS))
-    # Not from the best point for these duels: part of the way is to undo what is there.
-    found, worth = cheapest(prices, gains, duels, slopes, 0.2, 3.0)
-    there = duels + slopes @ (found - gains)
-    again, _ = cheapest(prices, found, there, slopes, 0.2, 3.0)
-    solved = minimize(
-        lambda u: prices.of(u) / prices.of(gains),
-        gains,
-        constraints={"type": "ineq", "fun": lambda u: duels + slopes @ (u - gains) - 0.2},
-        method="SLSQP",
-        options={"maxiter": 500},
-    )
-    assert (there >= 0.2 - 1e-6).all()
-    assert (there + slopes @ (again - found) >= 0.2 - 1e-6).all()
-    assert prices.of(found) <= 0.05 * prices.of(gains)
-    assert prices.of(again) <= 1.25 * prices.of(solved.x)
-    assert worth > 0
 
 
 def test_what_is_out_of_reach_is_approached() -> None:

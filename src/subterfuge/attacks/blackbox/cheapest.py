@@ -9,12 +9,10 @@ from subterfuge.attacks.blackbox.prices import Prices
 
 Array = NDArray[np.float64]
 
-# Rounds of a quadratic model of the price; what it is probed over, as a share of the reach, and at least.
-_ROUNDS, _PROBE, _FINEST = 6, 0.1, 0.02
+# Rounds of a quadratic model of the price; what the price is probed over, as a share of the reach.
+_ROUNDS, _PROBE = 6, 0.1
 # The share of what a duel alone could rise by that is asked of it where the level is out of reach.
 _HALF = 0.5
-# How much of a round's step is taken: the first that gains anything.
-_SHARES = (1.0, 0.5, 0.25, 0.1)
 
 
 def cheapest(
@@ -48,10 +46,11 @@ def cheapest(
     form, whose dual, a small least-squares problem of weights that are not negative, is solved by Lawson and
     Hanson's method.
     """
-    probe = max(_FINEST, _PROBE * reach)
+    probe = max(0.02, _PROBE * reach)
     # Where nothing has been changed yet the price is nought, but no step's is.
-    whole = max(prices.of(gains), prices.of(gains + probe), 1e-300)
-    wanted = np.minimum(level, duels + _HALF * reach * np.linalg.norm(slopes, axis=1))
+    whole = max(prices.of(gains), 1e-12 * prices.of(gains + probe), 1e-300)
+    lengths = np.linalg.norm(slopes, axis=1)
+    wanted = np.minimum(level, duels + _HALF * reach * lengths)
     here, worth, tie = gains.copy(), 0.0, 0.0
     for turn in range(_ROUNDS):
         middle, above, below = prices.each(here), prices.each(here + probe), prices.each(here - probe)
@@ -63,22 +62,14 @@ def cheapest(
         # In units in which the form is a square: the nearest point to the free one beyond all planes.
         free = -(slope + tie * (here - gains)) / root
         normals = slopes / root
-        short = wanted - duels - slopes @ (here - gains)
-        found = _nearest(normals, short - normals @ free)
+        found = _nearest(normals, wanted - duels - slopes @ (here - gains) - normals @ free)
         if found is None:
             break
-        step, worth = (free + found[0]) / root, float(found[1].sum())
-        far = float(np.linalg.norm(here + step - gains))
+        worth = float(found[1].sum())
+        here = here + (free + found[0]) / root
+        far = float(np.linalg.norm(here - gains))
         if far > reach:
-            step = gains + (here + step - gains) * (reach / far) - here
-        # Prices rise faster than any quadratic; the whole step may be too bold.
-        now = float(middle.sum()) / whole + 2 * worth * max(0.0, float(short.max()))
-        for share in _SHARES:
-            lacks = max(0.0, float((short - share * (slopes @ step)).max()))
-            if prices.of(here + share * step) / whole + 2 * worth * lacks < now:
-                break
-        here = here + share * step
-        probe = max(_FINEST, min(probe, share * float(np.abs(step).max()) / 2))
+            here = gains + (here - gains) * (reach / far)
     return here, worth
 
 

@@ -33,9 +33,9 @@ _PROBES, _PROBE, _GENERATION, _HEAT = 16, 0.4, 4, 0.7
 # Reach of the steps in nepers: at first, at most, and where it is too short to go on.
 _FIRST, _MOST, _LEAST = 1.5, 3.0, 0.03
 # A climb ends after so many queries without a gain of so much, one by labels after as many of its own.
-_PATIENCE, _LABELS, _LESS = 80, 60, 0.04
-# Queries of a new search for a beginning, and shares of the steps: of that, and of a descent by labels.
-_SEEK, _SHARE, _SECOND = 40, 0.15, 0.3
+_PATIENCE, _LABELS, _LESS = 100, 60, 0.01
+# Queries of a new search for a beginning, and share of the steps.
+_SEEK, _SHARE = 40, 0.15
 # The last answers, which tell where the boundary is on the margin's scale.
 _RECENT = 60
 
@@ -137,18 +137,17 @@ class Climb:
         self.points = np.zeros((1, space.size))
 
     def talk(self, clean: Answer, start: Tensor | None, clips: tuple[Tensor, ...]) -> Talk:
-        """Find a way in, climb with scores, polish with labels; from elsewhere, and from the best again."""
+        """Find a way in, climb with scores, polish with labels; then the same from elsewhere, by turns."""
         self.duels, self.reached = _finite(clean.duels), clean.reached.numpy()
         self.distance = clean.distance.numpy()
         least = max(3, round(min(_SEEK, _SHARE * self.steps)))
         for turn in range(self.steps):
-            begun = 0
-            if turn % 3 < 2 or not self.reached.any():
-                begun = len(self.points)
+            begun = len(self.points)
+            if turn % 2 == 0 or not self.reached.any():
                 search = Descent(self.space, self.row, self.y, self.seed + turn, self.steps)
-                # The second time labels lead all the way: where scores mislead, they lead elsewhere.
-                queries = max(least, _SECOND * self.steps) if turn % 3 == 1 else least
-                yield from self._overhear(search, search.talk(start, clips), queries)
+                yield from self._overhear(search, search.talk(start, clips), least)
+            else:
+                begun = 0
             found = yield from self._climb(self._best(begun))
             if found is not None:
                 labels = Descent(self.space, self.row, self.y, self.seed + turn, self.steps)
@@ -203,8 +202,7 @@ class Climb:
         """The margin that tells best what is reached from what is not, nearest to nought."""
         recent = slice(max(begun, len(self.points) - _RECENT), None)
         margins, reached = self._margins(recent), self.reached[recent]
-        hair = 1e-9 * float(np.abs(margins).mean())
-        trials = np.concatenate([[0.0], margins[reached] - hair, margins[~reached] + hair])
+        trials = np.concatenate([[0.0], margins[reached] - 1e-9, margins[~reached] + 1e-9])
         wrong = ((margins >= trials[:, None]) != reached).sum(1)
         fewest = trials[wrong == wrong.min()]
         return float(fewest[np.abs(fewest).argmin()])
