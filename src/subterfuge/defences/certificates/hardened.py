@@ -21,8 +21,7 @@ import numpy as np
 
 from subterfuge.defences.certificates.curves import Curves
 from subterfuge.defences.certificates.duelling import Array
-from subterfuge.defences.certificates.waveform import Norm, together
-from subterfuge.errors import SubterfugeError
+from subterfuge.defences.certificates.waveform import Norm, one_clip, together
 from subterfuge.features import hardened as features
 
 # Of float32 arithmetic, in each feature: far more than was ever seen.
@@ -147,11 +146,7 @@ def hardened_bounds(
 
     from subterfuge.features.mel import mel_basis
 
-    y = np.asarray(y, dtype=np.float64)
-    if y.ndim != 1 or not len(y) or not np.isfinite(y).all():
-        raise SubterfugeError(
-            f"certificates: got audio of shape {y.shape}, expected one clip of finite samples"
-        )
+    y = one_clip(y)
     row = torch.from_numpy(y)[None]
     x = row / (row.square().mean() + features._SILENCE**2).sqrt()
     basis = mel_basis(

@@ -272,11 +272,7 @@ def feature_bounds(y: Array, *, sr: float, floor: float = 0.0, top_db: float | N
     >>> bool((moves.most(np.eye(25)[1]) > 0).all())
     True
     """
-    y = np.asarray(y, dtype=np.float64)
-    if y.ndim != 1 or not len(y) or not np.isfinite(y).all():
-        raise SubterfugeError(
-            f"certificates: got audio of shape {y.shape}, expected one clip of finite samples"
-        )
+    y = one_clip(y)
     if not floor >= 0:
         raise SubterfugeError(f"floor: got {floor}, expected an energy of 0 or more")
     spectrum = magnitudes(y)
@@ -295,6 +291,22 @@ def feature_bounds(y: Array, *, sr: float, floor: float = 0.0, top_db: float | N
         ]
     )
     return FeatureBounds(features, spectrum.shape[1], hertz, mel, shape, zero, y)
+
+
+def one_clip(y: Array) -> Array:
+    """The samples in double precision, once they are seen to be one clip's, shape (samples,).
+
+    Raises
+    ------
+    SubterfugeError
+        If it is empty or not finite, or there are several.
+    """
+    y = np.asarray(y, dtype=np.float64)
+    if y.ndim != 1 or not len(y) or not np.isfinite(y).all():
+        raise SubterfugeError(
+            f"certificates: got audio of shape {y.shape}, expected one clip of finite samples"
+        )
+    return y
 
 
 def _framed(y: Array) -> Array:
