@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import math
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 
 from subterfuge.attacks.outcome import Outcome
 from subterfuge.errors import SubterfugeError
+from subterfuge.names import known_name
 
 Attack = Callable[..., Outcome]
 
@@ -253,11 +253,4 @@ def find(name: str) -> Entry:
         from subterfuge.attacks.foreign import entry_of
 
         return entry_of(name)
-    wanted = name.strip().casefold().replace("_", "-").replace(" ", "-")
-    if wanted in ATTACKS:
-        return ATTACKS[wanted]
-    near = difflib.get_close_matches(wanted, ATTACKS, n=3, cutoff=0.5)
-    near = near or [known for known in ATTACKS if wanted and (wanted in known or known in wanted)]
-    if near:
-        raise SubterfugeError(f"unknown attack {name!r}: did you mean {' or '.join(near)}?")
-    raise SubterfugeError(f"unknown attack {name!r}: expected one of {', '.join(ATTACKS)}")
+    return ATTACKS[known_name("attack", name, ATTACKS)]

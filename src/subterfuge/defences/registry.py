@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from subterfuge.errors import SubterfugeError
+from subterfuge.names import known_name
 
 
 @dataclass(frozen=True)
@@ -136,14 +135,7 @@ def find(name: str) -> Entry:
 
 def known(name: str) -> str:
     """The name as the registry writes it: case does not matter, and ``_`` is as good as ``-``; raises too."""
-    wanted = name.strip().casefold().replace("_", "-").replace(" ", "-")
-    if wanted in DEFENCES:
-        return wanted
-    near = difflib.get_close_matches(wanted, DEFENCES, n=3, cutoff=0.5)
-    near = near or [one for one in DEFENCES if wanted and (wanted in one or one in wanted)]
-    if near:
-        raise SubterfugeError(f"unknown defence {name!r}: did you mean {' or '.join(near)}?")
-    raise SubterfugeError(f"unknown defence {name!r}: expected one of {', '.join(DEFENCES)}")
+    return known_name("defence", name, DEFENCES)
 
 
 def get_defence(name: str) -> Callable[..., Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from subterfuge.errors import SubterfugeError
+from subterfuge.names import did_you_mean
 from subterfuge.synthesis.sound import Sound
 
 
@@ -64,6 +64,5 @@ def find_style(name: str) -> Style:
     wanted = name.strip().casefold()
     if wanted in STYLES:
         return STYLES[wanted]
-    near = difflib.get_close_matches(wanted, STYLES, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(STYLES)}"
+    hint = did_you_mean(wanted, STYLES, count=1) or f"expected one of {', '.join(STYLES)}"
     raise SubterfugeError(f"style: got {name!r}, {hint}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from subterfuge.errors import SubterfugeError
+from subterfuge.names import did_you_mean
 from subterfuge.transforms.crop import Crop
 from subterfuge.transforms.gain import Gain
 from subterfuge.transforms.mp3 import Mp3
@@ -60,7 +60,7 @@ def named(names: str | Iterable[str]) -> tuple[Transform, ...]:
         return tuple(TRANSFORMS.values())
     for name in wanted:
         if name not in TRANSFORMS:
-            near = difflib.get_close_matches(name, TRANSFORMS, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"expected some of {', '.join(TRANSFORMS)}, or all"
+            expected = f"expected some of {', '.join(TRANSFORMS)}, or all"
+            hint = did_you_mean(name, TRANSFORMS, count=1) or expected
             raise SubterfugeError(f"survive: got {name!r}, {hint}")
     return tuple(TRANSFORMS[name] for name in wanted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import re
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from subterfuge.errors import SubterfugeError
+from subterfuge.names import did_you_mean
 
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -62,9 +62,9 @@ def load_reference(text: str) -> Any:
     for name in path.split("."):
         if not hasattr(found, name):
             where = getattr(module, "__file__", None) or module_name
-            near = difflib.get_close_matches(name, [one for one in dir(found) if one[0] != "_"], n=2)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise SubterfugeError(f"{text}: there is no {name!r} in {where}{hint}")
+            public = [one for one in dir(found) if one[0] != "_"]
+            hint = did_you_mean(name, public, count=2, cutoff=0.6)
+            raise SubterfugeError(f"{text}: there is no {name!r} in {where}{hint and '; ' + hint}")
         found = getattr(found, name)
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from subterfuge.errors import SubterfugeError
 from subterfuge.files import file_sha256
+from subterfuge.names import did_you_mean
 from subterfuge.victims.card import CARD, VictimInfo, read_card
 from subterfuge.victims.own_code import is_reference
 from subterfuge.victims.trust import read_skops
@@ -146,11 +146,9 @@ def find_folder(name_or_folder: str | Path) -> Path:
     if not is_name:
         raise SubterfugeError(f"{path}: no such folder, expected a victim's folder")
     known = {one.name: None for home in (embedded_folder(), Path("victims")) for one in _victims_in(home)}
-    near = difflib.get_close_matches(text, known, n=3, cutoff=0.4)
-    if near:
-        raise SubterfugeError(f"unknown victim {text!r}: did you mean {' or '.join(near)}?")
     expected = f"one of {', '.join(known)}, or a victim's folder" if known else "a victim's folder"
-    raise SubterfugeError(f"unknown victim {text!r}: expected {expected}")
+    hint = did_you_mean(text, known, cutoff=0.4) or f"expected {expected}"
+    raise SubterfugeError(f"unknown victim {text!r}: {hint}")
 
 
 def _read(folder: Path) -> VictimInfo:
