@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from subterfuge.defences.input.defence import straight_through
+from subterfuge.defences.input.defence import Undrawn, straight_through
 from subterfuge.transforms.transform import Parameters, check_range
 
 
 @dataclass(frozen=True)
-class Bits:
+class Bits(Undrawn):
     """Rounded to the samples of a file of ``bits`` bits; the slope, which is zero, is taken as one (BPDA).
 
     Raises
@@ -28,16 +27,11 @@ class Bits:
 
     bits: int = 8
     name = "bits"
-    random = False
     adaptive = "straight-through"
 
     def __post_init__(self) -> None:
         """Check it as soon as it is named."""
         check_range("bits", self.bits, self.bits, 2, 24)
-
-    def draw(self, generator: torch.Generator) -> dict[str, float]:
-        """Nothing is drawn."""
-        return {}
 
     def apply(self, y: Tensor, *, sr: int, drawn: Parameters) -> Tensor:
         """Rounded, within full scale."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from subterfuge.defences.input.defence import Undrawn
 from subterfuge.resampling import resample
 from subterfuge.transforms.mp3 import Mp3, passed
 from subterfuge.transforms.transform import Parameters, check_range
@@ -20,7 +21,7 @@ _BLOCK = 4096
 
 
 @dataclass(frozen=True)
-class Mp3File:
+class Mp3File(Undrawn):
     """Encoded by LAME at ``kbps`` kbit/s, and decoded.
 
     Backward, each cell of time and frequency counts by how much of it the decoder gave back (BPDA); so too
@@ -34,16 +35,11 @@ class Mp3File:
 
     kbps: float = 64.0
     name = "mp3"
-    random = False
     adaptive = "straight-through"
 
     def __post_init__(self) -> None:
         """Check it as soon as it is named."""
         Mp3(self.kbps, self.kbps)
-
-    def draw(self, generator: torch.Generator) -> dict[str, float]:
-        """Nothing is drawn."""
-        return {}
 
     def apply(self, y: Tensor, *, sr: int, drawn: Parameters) -> Tensor:
         """Each row a mono file of its own."""
@@ -51,7 +47,7 @@ class Mp3File:
 
 
 @dataclass(frozen=True)
-class Vorbis:
+class Vorbis(Undrawn):
     """Encoded as Ogg Vorbis at ``quality`` (0 least, 1 best), and decoded.
 
     Raises
@@ -62,16 +58,11 @@ class Vorbis:
 
     quality: float = 0.2
     name = "ogg"
-    random = False
     adaptive = "straight-through"
 
     def __post_init__(self) -> None:
         """Check it as soon as it is named."""
         check_range("ogg (quality)", self.quality, self.quality, 0, 1)
-
-    def draw(self, generator: torch.Generator) -> dict[str, float]:
-        """Nothing is drawn."""
-        return {}
 
     def apply(self, y: Tensor, *, sr: int, drawn: Parameters) -> Tensor:
         """Each row a mono file of its own."""
@@ -80,7 +71,7 @@ class Vorbis:
 
 
 @dataclass(frozen=True)
-class Opus:
+class Opus(Undrawn):
     """Encoded as Opus at about ``kbps`` kbit/s, and decoded, at the next rate that it knows.
 
     Raises
@@ -91,16 +82,11 @@ class Opus:
 
     kbps: float = 32.0
     name = "opus"
-    random = False
     adaptive = "straight-through"
 
     def __post_init__(self) -> None:
         """Check it as soon as it is named."""
         check_range("opus (kbit/s)", self.kbps, self.kbps, 6, 256)
-
-    def draw(self, generator: torch.Generator) -> dict[str, float]:
-        """Nothing is drawn."""
-        return {}
 
     def apply(self, y: Tensor, *, sr: int, drawn: Parameters) -> Tensor:
         """Each row a mono file of its own."""

@@ -42,6 +42,16 @@ class Defence(Transform, Protocol):
         ...
 
 
+class Undrawn:
+    """What defences share that leave nothing to chance."""
+
+    random = False
+
+    def draw(self, generator: torch.Generator) -> dict[str, float]:
+        """Nothing is drawn."""
+        return {}
+
+
 def make(name: str, **options: object) -> Defence:
     """The input defence of that name with those options; text is read as what the option is.
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from subterfuge.defences.input.defence import Undrawn
 from subterfuge.transforms.transform import Parameters, check_range
 
 _FFT, _HOP = 1024, 256
@@ -23,7 +24,7 @@ _STAND_IN_DB = 6.0
 
 
 @dataclass(frozen=True)
-class Gate:
+class Gate(Undrawn):
     """Cells of time and frequency that do not stand out of their band are turned down.
 
     Stationary: those that are not ``deviations`` standard deviations above the mean level of their band, in
@@ -59,7 +60,6 @@ class Gate:
     stationary: bool = True
     strength: float = 1.0
     deviations: float = 1.5
-    random = False
 
     def __post_init__(self) -> None:
         """Check it as soon as it is named."""
@@ -75,10 +75,6 @@ class Gate:
     def adaptive(self) -> str:
         """By a stand-in for the slope where the gate is hard."""
         return "straight-through" if self.stationary else "differentiable"
-
-    def draw(self, generator: torch.Generator) -> dict[str, float]:
-        """Nothing is drawn."""
-        return {}
 
     def apply(self, y: Tensor, *, sr: int, drawn: Parameters) -> Tensor:
         """The clips with the noise turned down; clips of less than two windows are followed by silence."""

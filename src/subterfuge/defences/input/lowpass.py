@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from subterfuge.defences.input.defence import Undrawn
 from subterfuge.transforms.transform import Parameters, check_range
 
 
 @dataclass(frozen=True)
-class LowPass:
+class LowPass(Undrawn):
     """What lies above ``hertz`` is taken away: a sinc of ``taps`` coefficients under a Hann window.
 
     Raises
@@ -31,17 +32,12 @@ class LowPass:
     hertz: float = 6000.0
     taps: int = 255
     name = "lowpass"
-    random = False
     adaptive = "differentiable"
 
     def __post_init__(self) -> None:
         """Check it as soon as it is named."""
         check_range("lowpass (Hz)", self.hertz, self.hertz, 20, 400_000)
         check_range("lowpass (taps)", self.taps, self.taps, 3, 10_001)
-
-    def draw(self, generator: torch.Generator) -> dict[str, float]:
-        """Nothing is drawn."""
-        return {}
 
     def apply(self, y: Tensor, *, sr: int, drawn: Parameters) -> Tensor:
         """The clips filtered, shape (batch, samples); as they are if there is nothing so high."""

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from subterfuge.defences.input.defence import Undrawn
 from subterfuge.errors import SubterfugeError
 from subterfuge.transforms.transform import Parameters
 
 
 @dataclass(frozen=True)
-class Median:
+class Median(Undrawn):
     """The median of ``size`` samples about each; the edges are held.
 
     The slope is one at the sample that was chosen: the true one almost everywhere.
@@ -30,17 +31,12 @@ class Median:
 
     size: int = 5
     name = "median"
-    random = False
     adaptive = "differentiable"
 
     def __post_init__(self) -> None:
         """Check it as soon as it is named."""
         if not 1 <= self.size <= 101 or self.size % 2 == 0:
             raise SubterfugeError(f"median (samples): got {self.size}, expected an odd number from 1 to 101")
-
-    def draw(self, generator: torch.Generator) -> dict[str, float]:
-        """Nothing is drawn."""
-        return {}
 
     def apply(self, y: Tensor, *, sr: int, drawn: Parameters) -> Tensor:
         """The medians, shape (batch, samples)."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from subterfuge.defences.input.defence import Undrawn
 from subterfuge.transforms.resample import Resample
 from subterfuge.transforms.transform import Parameters
 
 
 @dataclass(frozen=True)
-class Resampled:
+class Resampled(Undrawn):
     """To ``hertz`` and back; one number, where :class:`subterfuge.transforms.resample.Resample` draws it.
 
     Raises
@@ -28,16 +28,11 @@ class Resampled:
 
     hertz: float = 16000.0
     name = "resample"
-    random = False
     adaptive = "differentiable"
 
     def __post_init__(self) -> None:
         """Check it as soon as it is named."""
         Resample(self.hertz, self.hertz)
-
-    def draw(self, generator: torch.Generator) -> dict[str, float]:
-        """Nothing is drawn."""
-        return {}
 
     def apply(self, y: Tensor, *, sr: int, drawn: Parameters) -> Tensor:
         """There and back, at the clip's own length; differentiable."""
