@@ -9,10 +9,10 @@ from torch import Tensor
 
 from subterfuge.errors import SubterfugeError
 from subterfuge.resampling import resample
-from subterfuge.victims.victim import Hearing, Victim
+from subterfuge.victims.victim import Hearing, TorchVictim, Victim
 
 
-class Ensemble(torch.nn.Module):
+class Ensemble(TorchVictim):
     """Victims of the same labels: a goal is reached where each of them is made to hear what it wants.
 
     Liu et al. (2017) found that what fools several victims is likelier to fool one that was never asked.
@@ -65,7 +65,10 @@ class Ensemble(torch.nn.Module):
         self.cost = sum(int(getattr(one, "cost", 1)) for one in victims)
 
     def hear(self, y: Tensor, *, probabilities: bool = False, **asked: bool) -> Hearing:
-        """Mean scores and probabilities, with each victim's own hearing in :attr:`Hearing.each`."""
+        """Mean scores and probabilities (None where one victim gives none), and what most hear.
+
+        Each victim's own hearing is in :attr:`Hearing.each`.
+        """
         each = []
         for one in self.victims:
             there = resample(y, orig_sr=self.sample_rate, target_sr=one.sample_rate)
@@ -73,24 +76,6 @@ class Ensemble(torch.nn.Module):
             more = {name: value for name, value in asked.items() if guided or name != "guide"}
             each.append(one.hear(there, probabilities=probabilities, **more))
         return self._together(each)
-
-    def forward(self, y: Tensor) -> Tensor:
-        """Mean scores."""
-        return self.hear(y).scores
-
-    def scores(self, y: Tensor) -> Tensor:
-        """Mean scores, shape (batch, labels)."""
-        return self.hear(y).scores
-
-    @torch.no_grad()
-    def predict(self, y: Tensor) -> Tensor:
-        """Index of the label that most victims hear, int64, shape (batch,)."""
-        return self.hear(y).predicted
-
-    @torch.no_grad()
-    def probabilities(self, y: Tensor) -> Tensor | None:
-        """Mean probabilities, or None where one victim gives none."""
-        return self.hear(y, probabilities=True).probabilities
 
     @torch.no_grad()
     def verdict(self, y: Tensor) -> Hearing:

@@ -7,15 +7,18 @@ signal at the file's own rate, and only a resampling stands between it and the v
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from subterfuge.audio import AudioFile
 from subterfuge.resampling import resample as resample
+from subterfuge.victims.around import Around
 from subterfuge.victims.victim import Hearing, Victim
 
 
-class AtRate(torch.nn.Module):
+class AtRate(Around):
     """A victim as it hears files of another rate, or ones that go beyond full scale.
 
     Parameters
@@ -28,44 +31,23 @@ class AtRate(torch.nn.Module):
     """
 
     def __init__(self, victim: Victim, sample_rate: int, *, gain: float = 1.0) -> None:
-        super().__init__()
-        self.victim, self.sample_rate, self.gain = victim, sample_rate, gain
-        self.labels, self.differentiable = victim.labels, victim.differentiable
-        self.guided = bool(getattr(victim, "guided", False))
+        super().__init__(victim)
+        self.sample_rate, self.gain = sample_rate, gain
         # Waveforms that the victim hears at a question, and at a verdict.
         self.cost = int(getattr(victim, "cost", 1))
         self.plain_cost = int(getattr(victim, "plain_cost", self.cost))
 
     def _there(self, y: Tensor) -> Tensor:
         y = y if self.gain == 1.0 else y * self.gain
-        return resample(y, orig_sr=self.sample_rate, target_sr=self.victim.sample_rate)
+        return resample(y, orig_sr=self.sample_rate, target_sr=self.inner.sample_rate)
 
-    def hear(self, y: Tensor, *, probabilities: bool = False, **asked: bool) -> Hearing:
-        """Everything from one forward pass of ``y``, shape (batch, samples)."""
-        return self.victim.hear(self._there(y), probabilities=probabilities, **asked)
-
-    def forward(self, y: Tensor) -> Tensor:
-        """The victim's scores."""
-        return self.hear(y).scores
-
-    def scores(self, y: Tensor) -> Tensor:
-        """One score per label, shape (batch, labels)."""
-        return self.hear(y).scores
-
-    @torch.no_grad()
-    def predict(self, y: Tensor) -> Tensor:
-        """Index of the label heard, int64, shape (batch,)."""
-        return self.victim.predict(self._there(y))
+    def _heard(self, y: Tensor, hear: Callable[[Tensor], Hearing]) -> Hearing:
+        return hear(self._there(y))
 
     @torch.no_grad()
     def probabilities(self, y: Tensor) -> Tensor | None:
-        """Reported probabilities, or None."""
-        return self.victim.probabilities(self._there(y))
-
-    @torch.no_grad()
-    def verdict(self, y: Tensor) -> Hearing:
-        """The victim's plain path."""
-        return self.victim.verdict(self._there(y))
+        """Reported probabilities, or None, also of a black box that refuses when it is heard with them."""
+        return self.inner.probabilities(self._there(y))
 
 
 class OnLattice(AtRate):
@@ -96,7 +78,7 @@ class OnLattice(AtRate):
 
     def _there(self, y: Tensor) -> Tensor:
         heard = torch.stack([self.data(row).float().mean(0) for row in y]).to(y)
-        return resample(heard, orig_sr=self.sample_rate, target_sr=self.victim.sample_rate)
+        return resample(heard, orig_sr=self.sample_rate, target_sr=self.inner.sample_rate)
 
 
 def at_rate(victim: Victim, sample_rate: int, *, gain: float = 1.0) -> AtRate:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,12 +13,13 @@ from torch import Tensor
 from subterfuge.defences.input.defence import Defence, make
 from subterfuge.errors import SubterfugeError
 from subterfuge.transforms.transform import Frozen, freeze
-from subterfuge.victims.victim import Hearing, TorchVictim, Victim
+from subterfuge.victims.around import Around
+from subterfuge.victims.victim import Hearing, Victim
 
 SEEDED = ("fixed", "audio")
 
 
-class Defended(TorchVictim):
+class Defended(Around):
     """Hears through a defence; of a random one, several draws, which vote.
 
     The gradient goes through the defence as that says (``defence.adaptive``), and over its draws by their
@@ -67,8 +67,6 @@ class Defended(TorchVictim):
         seeded: str = "fixed",
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        self.name = self.kind
         defence = make(defence) if isinstance(defence, str) else defence
         if not 1 <= draws <= 1000:
             raise SubterfugeError(f"draws: got {draws}, expected 1 to 1000")
@@ -76,11 +74,9 @@ class Defended(TorchVictim):
             raise SubterfugeError(f"draws: got {draws} of {defence.name}, which draws nothing; expected 1")
         if seeded not in SEEDED:
             raise SubterfugeError(f"seeded: got {seeded!r}, expected {' or '.join(SEEDED)}")
-        self.inner, self.defence = victim, defence
+        super().__init__(victim)
+        self.name, self.defence = self.kind, defence
         self.draws, self.seeded, self.seed = draws, seeded, seed
-        self.labels, self.sample_rate = victim.labels, victim.sample_rate
-        self.differentiable = victim.differentiable
-        self.guided = bool(getattr(victim, "guided", False))
         self.fixed = self._drawn(torch.Generator().manual_seed(seed))
 
     @property
@@ -89,17 +85,8 @@ class Defended(TorchVictim):
         said: dict[str, Any] = {"defence": self.defence.name, "with": asdict(self.defence)}  # type: ignore[call-overload]
         return {**said, "draws": self.draws, "seeded": self.seeded, "seed": self.seed}
 
-    def hear(self, y: Tensor, *, probabilities: bool = False, **asked: bool) -> Hearing:
-        """Everything from one forward pass a draw of ``y``, shape (batch, samples)."""
-        hear: Callable[..., Hearing] = self.inner.hear
-        return self._heard(y, partial(hear, probabilities=probabilities, **asked))
-
-    @torch.no_grad()
-    def verdict(self, y: Tensor) -> Hearing:
-        """The inner victim's plain path, on what the defence lets through."""
-        return self._heard(y, self.inner.verdict)
-
     def _heard(self, y: Tensor, hear: Callable[[Tensor], Hearing]) -> Hearing:
+        """What the draws hear together, one pass each."""
         if self.seeded == "fixed" or not self.defence.random:
             return self._over(y, self.fixed, hear)
         return _stacked([self._over(row, self._drawn(self._source(row)), hear) for row in torch.split(y, 1)])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +12,8 @@ from torch import Tensor
 
 from subterfuge.defences.defended import voted
 from subterfuge.errors import SubterfugeError
-from subterfuge.victims.victim import Hearing, TorchVictim, Victim
+from subterfuge.victims.around import Around
+from subterfuge.victims.victim import Hearing, Victim
 
 _TOGETHER = 16  # noisy copies of a clip that the victim hears in one batch; more of a short one
 _SAMPLES = 1 << 21
@@ -49,7 +49,7 @@ class Certificate:
         return asdict(self)
 
 
-class Smoothed(TorchVictim):
+class Smoothed(Around):
     """Hears what most noisy copies of a clip are heard as (Cohen, Rosenfeld and Kolter 2019).
 
     As a victim it hears by ``draws`` copies whose noise is always the same, so that it is deterministic, and
@@ -88,33 +88,21 @@ class Smoothed(TorchVictim):
     name: str
 
     def __init__(self, victim: Victim, *, sigma: float = 0.01, draws: int = 16, seed: int = 0) -> None:
-        super().__init__()
         if not 0 < sigma < math.inf:
             raise SubterfugeError(f"sigma: got {sigma}, expected a positive number")
         if not 1 <= draws <= 100_000:
             raise SubterfugeError(f"draws: got {draws}, expected 1 to 100000")
-        self.inner, self.sigma, self.draws, self.seed = victim, float(sigma), draws, seed
+        super().__init__(victim)
         self.name = self.kind
-        self.labels, self.sample_rate = victim.labels, victim.sample_rate
-        self.differentiable = victim.differentiable
-        self.guided = bool(getattr(victim, "guided", False))
+        self.sigma, self.draws, self.seed = float(sigma), draws, seed
 
     @property
     def options(self) -> dict[str, Any]:
         """What a victim's card says of it."""
         return {"sigma": self.sigma, "draws": self.draws, "seed": self.seed}
 
-    def hear(self, y: Tensor, *, probabilities: bool = False, **asked: bool) -> Hearing:
-        """Mean scores and the majority's label over the noisy copies of ``y``, shape (batch, samples)."""
-        hear: Callable[..., Hearing] = self.inner.hear
-        return self._heard(y, partial(hear, probabilities=probabilities, **asked))
-
-    @torch.no_grad()
-    def verdict(self, y: Tensor) -> Hearing:
-        """The inner victim's plain path on the same noisy copies."""
-        return self._heard(y, self.inner.verdict)
-
     def _heard(self, y: Tensor, hear: Callable[[Tensor], Hearing]) -> Hearing:
+        """Mean scores and the majority's label over the noisy copies, always the same ones."""
         generator = torch.Generator().manual_seed(self.seed)
         return voted([hear(y + one) for one in self._noise(y.shape[1], self.draws, generator, like=y)])
 

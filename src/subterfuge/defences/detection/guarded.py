@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -10,10 +11,11 @@ from torch import Tensor
 
 from subterfuge.defences.detection.detector import Detector
 from subterfuge.errors import SubterfugeError
-from subterfuge.victims.victim import Hearing, TorchVictim, Victim
+from subterfuge.victims.around import Around
+from subterfuge.victims.victim import Hearing, Victim
 
 
-class Guarded(TorchVictim):
+class Guarded(Around):
     """Hears as the victim does; each hearing also says how far below the threshold the clip is.
 
     That is :attr:`Hearing.allowance`. Every criterion wants it to be positive besides: the margin that an
@@ -51,34 +53,22 @@ class Guarded(TorchVictim):
     """
 
     def __init__(self, victim: Victim, detector: Detector, *, threshold: float, weight: float = 1.0) -> None:
-        super().__init__()
         if math.isnan(threshold):
             raise SubterfugeError("threshold: got NaN, expected a number")
         if not 0 < weight < math.inf:
             raise SubterfugeError(f"weight: got {weight}, expected a positive number")
-        self.inner, self.detector = victim, detector
-        self.threshold, self.weight = float(threshold), float(weight)
-        self.labels, self.sample_rate = victim.labels, victim.sample_rate
         # Of a detector without a gradient the victim's own still leads; what is noticed is refused.
-        self.differentiable = victim.differentiable
-        self.guided = bool(getattr(victim, "guided", False))
-
-    def hear(self, y: Tensor, *, probabilities: bool = False, **asked: bool) -> Hearing:
-        """What the victim hears in ``y``, shape (batch, samples), and how far it is from being noticed."""
-        hearing = self.inner.hear(y, probabilities=probabilities, **asked)
-        return self._with_allowance(hearing, y)
-
-    @torch.no_grad()
-    def verdict(self, y: Tensor) -> Hearing:
-        """The victim's plain path, and how far the clip is from being noticed."""
-        return self._with_allowance(self.inner.verdict(y), y)
+        super().__init__(victim)
+        self.detector, self.threshold, self.weight = detector, float(threshold), float(weight)
 
     @torch.no_grad()
     def noticed(self, y: Tensor) -> Tensor:
         """Whether the detector's score is above the threshold, bool, shape (batch,)."""
         return self.detector.score(y) > self.threshold
 
-    def _with_allowance(self, hearing: Hearing, y: Tensor) -> Hearing:
+    def _heard(self, y: Tensor, hear: Callable[[Tensor], Hearing]) -> Hearing:
+        """What the victim hears, and how far the clip is from being noticed."""
+        hearing = hear(y)
         allowance = self.weight * (self.threshold - self.detector.score(y))
         if hearing.allowance is not None:  # of a guard within: both must be passed
             allowance = torch.minimum(allowance, hearing.allowance.to(allowance.dtype))
