@@ -177,7 +177,7 @@ def work(job: Job, folder: Path, cache: Path) -> dict[str, Any]:
 
 
 def evolved(job: Job, folder: Path, cache: Path) -> dict[str, Any]:
-    """The seed's genetic algorithm, run against this victim; its fittest as a waveform, as the seed judged."""
+    """The seed's genetic algorithm, run against this victim; its fittest, judged as a waveform."""
     import torch
 
     path, target, _ = seed_faults.row_of(str(folder), job.row)

@@ -94,7 +94,7 @@ class Reduced:
 
 
 class Behind(Defended):
-    """A victim behind the seed's filter: gradients through :class:`Reduced`, verdicts by the package itself."""
+    """A victim behind the seed's filter: gradients through :class:`Reduced`, verdicts by the package."""
 
     @torch.no_grad()
     def verdict(self, y: Tensor) -> Hearing:
