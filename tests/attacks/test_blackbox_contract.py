@@ -12,7 +12,7 @@ import torch
 from closed_form import Counting, Deaf, Linear, Opaque, clips, linear
 from torch import Tensor
 
-from subterfuge.attacks.blackbox import starts, substitute, surrogate
+from subterfuge.attacks.blackbox import starts, student, substitute
 from subterfuge.attacks.outcome import Outcome
 from subterfuge.attacks.registry import ATTACKS, get_attack
 from subterfuge.attacks.search import Watch
@@ -50,7 +50,7 @@ def _quick() -> Iterator[None]:
     some = embedded.clips()[:2]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(substitute, "front_end", front_end)
-        patch.setattr(surrogate, "front_end", front_end)
+        patch.setattr(student, "front_end", front_end)
         patch.setattr(embedded, "clips", lambda: some)
         starts.embedded_clips.cache_clear()
         yield

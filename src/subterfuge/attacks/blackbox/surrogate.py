@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import torch
 from torch import Tensor
 
 from subterfuge.attacks.blackbox.starts import embedded_clips, fitted
-from subterfuge.attacks.blackbox.substitute import Substitute, front_end
+from subterfuge.attacks.blackbox.student import Student
+from subterfuge.attacks.blackbox.substitute import Substitute
 from subterfuge.attacks.outcome import Outcome
 from subterfuge.attacks.search import BudgetSpent, Search, Watch
-from subterfuge.attacks.whitebox.minimal import Start, approach, shrink
-from subterfuge.attacks.whitebox.quiet_bands import hold_back
-from subterfuge.attacks.whitebox.steps import check_steps, heading, loudness, place, seed_from
-from subterfuge.criteria import Criterion, Targeted
+from subterfuge.attacks.whitebox.steps import check_steps, seed_from
+from subterfuge.criteria import Criterion
+from subterfuge.errors import SubterfugeError
 from subterfuge.victims.victim import Victim
-
-# Shares of the steps: for the clips that may sound like the label, and for shaped variations of the clip.
-_OTHERS, _VARIED = 0.15, 0.15
-# Steps along the substitute's boundary for each query; nearer than this share of the clip it is followed.
-_STRIDES, _NEAR = 12, 0.5
 
 
 def surrogate(
@@ -78,192 +75,79 @@ def surrogate(
     """
     check_steps(steps)
     seed = seed_from(generator)
-    known = embedded_clips(None, victim.sample_rate) if material is None else tuple(material)
     with Search(victim, y, criterion, watch=watch, gradients=False) as search:
-        others = [fitted(clip.to(y), y.shape[1]) for clip in known]
+        others = _others(victim, y, material)
         for row in range(len(y)):
             try:
-                _Student(search, row, steps, seed).learn(torch.stack(others) if others else y[:0])
+                Student(search, row, others, steps, seed).learn()
             except BudgetSpent:  # of this row; others may have queries left
                 continue
     return search.outcome()
 
 
-class _Student:
-    """One row's lessons: what was asked, what was answered, and the substitute that it made of that."""
+def substitutes(
+    victim: Victim,
+    y: Tensor,
+    criterion: Criterion,
+    *,
+    after: Sequence[int],
+    generator: torch.Generator | None = None,
+    material: Tensor | None = None,
+) -> Iterator[Substitute]:
+    """Learn what :func:`surrogate` learns, but attack nothing: what the substitute alone is worth.
 
-    def __init__(self, search: Search, row: int, steps: int, seed: int) -> None:
-        self.search, self.steps = search, steps
-        self.rows = torch.tensor([row], device=search.y.device)
-        self.clean = search.y[self.rows]
-        self.size = float(loudness(self.clean)[0])
-        self.generator = torch.Generator().manual_seed(seed)
-        self.asked: list[Tensor] = []
-        self.features: list[Tensor] = []
-        self.duels: list[Tensor] = []
-        self.count = int(search.forward_queries[row]) // search.cost  # binding may have taken one
-        self.substitute: Substitute | None = None
+    The questions are those that :func:`surrogate` begins with, and after those the ones that the slope of the
+    substitute suggests, a quarter more each round. What an attack on the substitute finds can then be tried
+    on the victim once, which is transfer in the proper sense.
 
-    @property
-    def left(self) -> int:
-        return self.steps - self.count
+    Parameters
+    ----------
+    victim : Victim
+        Only asked, never differentiated.
+    y : Tensor, shape (1, samples)
+        A clean clip in [-1, 1].
+    criterion : Targeted or Untargeted
+    after : sequence of int
+        Numbers of queries, rising, the least at least 2.
+    generator, material
+        As in :func:`surrogate`.
 
-    def ask(self, x: Tensor) -> Tensor:
-        """Ask about each of those, as many as there are steps left for; whether each reached the goal."""
-        x = x[: self.left].clamp(-1, 1)
-        if not len(x):
-            return torch.zeros(0, dtype=torch.bool)
-        duels, reached = self.search.look_each(x, self.rows.expand(len(x)))
-        told = duels.isfinite().all(1)
-        self.count += int(told.sum())
-        with torch.no_grad():
-            self.features.append(front_end(x[told], sr=self.search.victim.sample_rate))
-        self.duels.append(duels[told].to(x.dtype))
-        self.asked.append(x[told])
-        return reached
+    Yields
+    ------
+    Substitute
+        After each of these numbers of queries in all, the same one, taught further: use it before the next is
+        asked for. "wanted", its label 1, stands for the goal. None at all if the clip is there already.
 
-    def learn(self, others: Tensor) -> None:
-        """All of it; ends when the steps are spent, or by BudgetSpent."""
-        if bool(self.ask(self.clean)[0]):
+    Raises
+    ------
+    SubterfugeError
+        If there is not one clip, or the numbers do not rise from 2 at least.
+
+    References
+    ----------
+    Papernot et al., 2017, as above.
+
+    Examples
+    --------
+    >>> y = 0.1 * torch.randn(1, 4000, generator=torch.Generator().manual_seed(0))
+    >>> [one.labels for one in substitutes(victim, y, Targeted("right"), after=(10, 20))]
+    [('other', 'wanted'), ('other', 'wanted')]
+    """
+    if len(y) != 1:
+        raise SubterfugeError(f"substitutes: got {len(y)} clips, expected one, of which they learn")
+    if not after or min(after) < 2 or any(b <= a for a, b in zip(after, after[1:], strict=False)):
+        raise SubterfugeError(f"after: got {list(after)}, expected numbers of queries that rise, from 2 up")
+    search = Search(victim, y, criterion, gradients=False)
+    student = Student(search, 0, _others(victim, y, material), after[0], seed_from(generator))
+    for queries in after:
+        taught = student.study(queries)
+        if taught is None:
             return
-        if len(others):
-            number = max(1, min(len(others), int(_OTHERS * self.steps)))
-            self.ask(others[torch.randperm(len(others), generator=self.generator)[:number]])
-        self.ask(self.varied(max(4, int(_VARIED * min(self.steps, 400)))))
-        self.halve()
-        off = self.fit()
-        margin = off
-        while self.left > 0:
-            x = self.attack(margin)
-            if x is None:  # it knows no way: a smaller margin, and more to learn from
-                margin = 0.7 * margin
-                self.ask(self.augmented(2))
-                off = self.fit()
-                continue
-            if bool(self.ask(x)[:1].any()):
-                margin = 0.6 * margin
-                self.closer(x)
-            else:
-                margin = min(1.5 * max(margin, 0.05 * off), 20.0)
-                if not bool(self.search.success[self.rows]):
-                    self.ask(self.clean + 2 * (x - self.clean))
-                    self.halve()
-            off = self.fit()
+        yield taught
 
-    def closer(self, x: Tensor) -> None:
-        """From a success towards the clip, for as long as the substitute expects one and is right."""
-        assert self.substitute is not None
-        share = 0.9
-        while self.left > 0:
-            nearer = self.clean + share * (x - self.clean)
-            with torch.no_grad():
-                features = front_end(nearer, sr=self.search.victim.sample_rate)
-                expected = float(self.substitute.margin(features)[0])
-            if expected < 0 or not bool(self.ask(nearer)[0]):
-                return
-            share *= 0.9
 
-    def halve(self, times: int = 6) -> None:
-        """From the best that there is towards the clip, by bisection."""
-        if not bool(self.search.success[self.rows]):
-            return
-        delta = self.search.best[self.rows] - self.clean
-        low, high = 0.0, 1.0
-        for _ in range(times):
-            if self.left <= 0:
-                return
-            middle = (low + high) / 2
-            if bool(self.ask(self.clean + middle * delta)[0]):
-                high = middle
-            else:
-                low = middle
-
-    def varied(self, number: int) -> Tensor:
-        """The clip with the gains of its bands drawn anew, and shaped noise in it."""
-        samples = self.clean.shape[1]
-        spectrum = torch.fft.rfft(self.clean)
-        bins = spectrum.shape[1]
-        # Bands of equal width on a scale that is linear below 500 Hz and logarithmic above.
-        hertz = torch.linspace(0, self.search.victim.sample_rate / 2, bins)
-        place_ = torch.asinh(hertz / 500)
-        place_ = place_ / place_[-1].clamp(min=1e-9) * 15
-        out = []
-        for _ in range(number):
-            strength = 12 * float(torch.rand((), generator=self.generator))
-            curve = strength * torch.randn(17, generator=self.generator)
-            level = -60 + 50 * float(torch.rand((), generator=self.generator))
-            hiss_curve = 15 * torch.randn(17, generator=self.generator) + level
-            low = place_.long().clamp(max=15)
-            share = place_ - low
-
-            def at(values: Tensor, low: Tensor = low, share: Tensor = share) -> Tensor:
-                return 10 ** ((values[low] * (1 - share) + values[low + 1] * share) / 20)
-
-            hiss = torch.fft.rfft(torch.randn(samples, generator=self.generator)).to(spectrum)
-            hiss = hiss * self.size / samples**0.5
-            made = torch.fft.irfft(
-                spectrum[0] * at(curve).to(spectrum) + hiss * at(hiss_curve).to(spectrum), samples
-            )
-            out.append(made)
-        made = torch.stack(out).to(self.clean)
-        return made / (made.abs().amax(1, keepdim=True)).clamp(min=1.0)
-
-    def fit(self) -> float:
-        """Teach the substitute all that is known; how far off it is."""
-        features, duels = torch.cat(self.features), torch.cat(self.duels)
-        if self.substitute is None:
-            self.substitute = Substitute(self.search.victim.sample_rate, away=self.search.goal.away)
-        return self.substitute.fit(features, duels, near=self.near())
-
-    def near(self) -> Tensor:
-        """Features of the best so far; of the clip, before there is one."""
-        with torch.no_grad():
-            where = self.search.best[self.rows]
-            return front_end(where, sr=self.search.victim.sample_rate)[0].float()
-
-    def attack(self, margin: float) -> Tensor | None:
-        """The nearest that the substitute takes for a success by that margin; None if it knows no way.
-
-        Near a success, along the substitute's boundary from there; before that, from the clip.
-        """
-        assert self.substitute is not None
-        self.substitute.margin_wanted = margin
-        inner = Search(self.substitute, self.clean, Targeted(1))
-        row = torch.zeros(1, dtype=torch.int64, device=self.clean.device)
-        least = float(self.search.best_distance[self.rows])
-        if least < _NEAR * self.size:
-            for _ in range(3):
-                shrink(inner, row, self.search.best[self.rows], _STRIDES, gamma=0.1, last=0.2)
-                if bool(inner.success[0]) and float(inner.best_distance[0]) < 0.9995 * least:
-                    return inner.best.clone()
-                # Nothing nearer is that certain; by less of a margin there may be.
-                self.substitute.margin_wanted *= 0.4
-            return None
-        value, _, slope = inner.climb(self.clean)
-        x, found, _ = approach(inner, row, (value, slope), Start(0, -40), torch.full_like(row, 40), 0)
-        return x if bool(found[0]) else None
-
-    def augmented(self, number: int) -> Tensor:
-        """Some of what was asked, each moved along the substitute's slope there (Papernot et al., eq. 3).
-
-        Before there is a success anything; after that the best, by no more than it has been changed by.
-        """
-        assert self.substitute is not None
-        near = float(self.search.best_distance[self.rows]) < _NEAR * self.size
-        if near:
-            chosen = self.search.best[self.rows].repeat(number, 1)
-        else:
-            asked = torch.cat(self.asked)
-            chosen = asked[torch.randint(len(asked), (number,), generator=self.generator)]
-        with torch.enable_grad():
-            x = chosen.clone().requires_grad_()
-            features = front_end(x, sr=self.substitute.sample_rate)
-            (slope,) = torch.autograd.grad(self.substitute.margin(features).sum(), x)
-        slope = heading(torch.nan_to_num(slope), 0, self.count)
-        way = heading(hold_back(slope, chosen, chosen.new_full((number,), 1e-4)), 0, self.count)
-        length = 10 ** (-1 - torch.rand(number, 1, generator=self.generator).to(x))
-        if near:
-            scale = float(self.search.best_distance[self.rows])
-            inwards = 0.9 * (chosen - self.clean) + self.clean
-            return place(inwards, 3 * scale * length * way).detach()
-        return place(chosen, self.size * length * way).detach()
+def _others(victim: Victim, y: Tensor, material: Tensor | None) -> Tensor:
+    """Other clips to begin with, as long as the clip itself, shape (clips, samples)."""
+    known = embedded_clips(None, victim.sample_rate) if material is None else tuple(material)
+    others = [fitted(clip.to(y), y.shape[1]) for clip in known]
+    return torch.stack(others) if others else y[:0]
