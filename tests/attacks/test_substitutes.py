@@ -1,4 +1,4 @@
-"""The substitute alone: as many questions as were named, and what it takes for a way is one for the victim."""
+"""The substitute alone: as many questions as were named, and what fools it fools the victim."""
 
 from __future__ import annotations
 

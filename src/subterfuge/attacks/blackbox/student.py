@@ -38,6 +38,7 @@ class Student:
 
     @property
     def left(self) -> int:
+        """Steps that are not spent yet."""
         return self.steps - self.count
 
     def ask(self, x: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ class Student:
         return reached
 
     def begin(self) -> None:
-        """What so many steps begin with: other clips, variations of the clip, and the way back from a success.
+        """What so many steps begin with: other clips, variations of the clip, the way back from a success.
 
         With more steps than before, what those begin with and has not been asked yet.
         """
@@ -72,7 +73,7 @@ class Student:
         self.halve()
 
     def study(self, steps: int) -> Substitute | None:
-        """Questions alone, no attack, until so many steps are spent; None if there is nothing to be learnt."""
+        """Questions alone, no attack, until so many steps are spent; None if there is nothing to learn."""
         self.steps = steps
         if not self.asked and bool(self.ask(self.clean)[0]):
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -135,7 +136,7 @@ def substitutes(
     """
     if len(y) != 1:
         raise SubterfugeError(f"substitutes: got {len(y)} clips, expected one, of which they learn")
-    if not after or min(after) < 2 or any(b <= a for a, b in zip(after, after[1:], strict=False)):
+    if not after or min(after) < 2 or any(b <= a for a, b in pairwise(after)):
         raise SubterfugeError(f"after: got {list(after)}, expected numbers of queries that rise, from 2 up")
     search = Search(victim, y, criterion, gradients=False)
     student = Student(search, 0, _others(victim, y, material), after[0], seed_from(generator))
