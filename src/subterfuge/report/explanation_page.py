@@ -57,7 +57,7 @@ def render(explained: Sequence[Explained], folder: Path, *, command: str, title:
     return render_site(
         "explanation.html",
         styles=("page.css", "measured.css", "explanation.css"),
-        scripts=("common.js", "deck.js", "explanation.js"),
+        scripts=("common.js", "sounds.js", "deck.js", "explanation.js"),
         title=title,
         command=command,
         made=f"Sonic Subterfuge {', '.join(versions)}{explanation_words.MADE}",

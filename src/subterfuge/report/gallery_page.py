@@ -86,7 +86,7 @@ def render(
     return render_site(
         "gallery.html",
         styles=("page.css", "measured.css", "gallery.css"),
-        scripts=("common.js", "measured.js", "gallery.js"),
+        scripts=("common.js", "sounds.js", "measured.js", "gallery.js"),
         title=title,
         command=command,
         made=" ".join(["Sonic Subterfuge", ", ".join(versions)]).strip() + gallery_words.MADE,

@@ -171,7 +171,7 @@ def render(page: ListeningPage, *, command: str, title: str) -> str:
     return render_site(
         "listening.html",
         styles=("page.css", "measured.css", "listening.css"),
-        scripts=("common.js", "abx.js", "deck.js", "listening.js"),
+        scripts=("common.js", "sounds.js", "abx.js", "deck.js", "listening.js"),
         title=title,
         command=command,
         made=f"Sonic Subterfuge {__version__} · page {page.page} · material {page.material} · seed {seed}",

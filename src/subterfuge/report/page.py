@@ -151,7 +151,8 @@ def render(records: Sequence[Record], folder: Path, *, command: str, title: str)
     files = [_file(i, record, folder, stock, limit, size) for i, record in enumerate(records, 1)]
     scale = stock.image(np.arange(spectrogram.LEVELS, dtype=np.uint8)[None])
     templates = resources.files("subterfuge.report") / "templates"
-    script = "".join((templates / name).read_text("utf-8") for name in ("common.js", "page.js", "masking.js"))
+    scripts = ("common.js", "sounds.js", "page.js", "masking.js")
+    script = "".join((templates / name).read_text("utf-8") for name in scripts)
     style = "".join((templates / name).read_text("utf-8") for name in ("page.css", "masking.css"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     environment = jinja2.Environment(

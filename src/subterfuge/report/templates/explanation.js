@@ -3,23 +3,7 @@
 (() => {
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   const SOURCES = ["original", "only", "without"];
-  const contexts = new Map();
   let current = null;
-
-  function contextAt(rate) {
-    if (!contexts.has(rate)) {
-      let context;
-      try { context = new AudioContext({ sampleRate: rate }); } catch { context = new AudioContext(); }
-      contexts.set(rate, context);
-    }
-    return contexts.get(rate);
-  }
-
-  function bytesOf(id) {
-    const text = atob(document.getElementById(id).textContent), bytes = new Uint8Array(text.length);
-    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-    return bytes.buffer;
-  }
 
   class Player {
     constructor(section) {
@@ -48,7 +32,7 @@
     async decode() {
       this.context = contextAt(Number(this.data.rate));
       const decoded = await Promise.all(SOURCES.map(async (key) =>
-        [key, { buffer: await this.context.decodeAudioData(bytesOf(`${this.section.id}-${key}-data`)), level: 1 }]));
+        [key, { buffer: await this.context.decodeAudioData(bytesOf(`${this.section.id}-${key}-data`).buffer), level: 1 }]));
       this.sounds = Object.fromEntries(decoded);
     }
 
@@ -150,18 +134,8 @@
   const players = $$("section.file").map((section) => new Player(section));
   window.subterfuge = { players };
 
-  function inView(section) {
-    const box = section.getBoundingClientRect();
-    return Math.max(0, Math.min(box.bottom, innerHeight) - Math.max(box.top, 0));
-  }
-  function addressed() {
-    const busy = players.find((player) => player.playing);
-    if (busy) return busy;
-    if (current && inView(current.section) > 0) return current;
-    return players.reduce((best, one) => (!best || inView(one.section) > inView(best.section) ? one : best), null);
-  }
   function step(by) {
-    const at = players.indexOf(addressed()), player = players[Math.min(players.length - 1, Math.max(0, at + by))];
+    const at = players.indexOf(addressed(players, current)), player = players[Math.min(players.length - 1, Math.max(0, at + by))];
     for (const other of players) if (other !== player) other.pause(true);
     player.section.scrollIntoView();
     player.section.focus({ preventScroll: true });
@@ -174,7 +148,7 @@
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (key === " " && on.closest("button, a, input, label")) return;
     if (key.startsWith("Arrow") && on.closest("input, pre")) return;
-    const player = addressed();
+    const player = addressed(players, current);
     const acts = {
       " ": () => player?.toggle(),
       x: () => player?.swap(),

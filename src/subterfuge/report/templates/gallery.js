@@ -14,9 +14,7 @@
     const held = card.dataset.embedded;
     if (!held) return card.dataset.file;
     if (!urls.has(held)) {
-      const text = atob(document.getElementById(held).textContent), bytes = new Uint8Array(text.length);
-      for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-      urls.set(held, URL.createObjectURL(new Blob([bytes], { type: "audio/flac" })));
+      urls.set(held, URL.createObjectURL(new Blob([bytesOf(held)], { type: "audio/flac" })));
     }
     return urls.get(held);
   }

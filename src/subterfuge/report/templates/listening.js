@@ -38,26 +38,12 @@
     keep();
   }
 
-  // Sounds: one context a sample rate, since at the file's own rate nothing is resampled before the output.
-  const contexts = new Map(), decoded = new Map();
-  function contextAt(rate) {
-    if (!contexts.has(rate)) {
-      let context;
-      try { context = new AudioContext({ sampleRate: rate }); } catch { context = new AudioContext(); }
-      contexts.set(rate, context);
-    }
-    return contexts.get(rate);
-  }
-  function bytesOf(id) {
-    const text = atob(document.getElementById(id).textContent);
-    const bytes = new Uint8Array(text.length);
-    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-    return bytes.buffer;
-  }
+  // Sounds, of the last few pairs
+  const decoded = new Map();
   function decode(pair) {
     if (!decoded.has(pair)) {
       const { rate, sounds } = test.pairs[pair], context = contextAt(rate);
-      decoded.set(pair, Promise.all(sounds.map((id) => context.decodeAudioData(bytesOf(id)))));
+      decoded.set(pair, Promise.all(sounds.map((id) => context.decodeAudioData(bytesOf(id).buffer))));
       const oldest = decoded.keys().next().value;
       if (decoded.size > KEPT && oldest !== pair) decoded.delete(oldest);
     }

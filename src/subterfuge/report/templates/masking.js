@@ -40,8 +40,8 @@
     // The levels are unpacked when they are first asked for.
     get levels() {
       if (!this.unpacked) {
-        const text = atob(document.getElementById(this.box.dataset.cells).textContent), n = this.steps * this.bands;
-        const bytes = Uint8Array.from(text, (c) => c.charCodeAt(0)), view = new DataView(bytes.buffer);
+        const n = this.steps * this.bands;
+        const bytes = bytesOf(this.box.dataset.cells), view = new DataView(bytes.buffer);
         const each = (from, read) => Array.from({ length: this.steps }, (_, i) => read(3 * n + from * this.steps + i * (from < 4 ? 2 : 1)));
         this.unpacked = {
           clip: bytes.subarray(0, n), threshold: bytes.subarray(n, 2 * n), noise: bytes.subarray(2 * n, 3 * n),

@@ -11,24 +11,6 @@
   const KEPT = 4; // decoded files kept in memory
   const NAMES = { original: "the original", adversarial: "the adversarial file", perturbation: "the perturbation alone" };
 
-  // One context a sample rate: at the file's own rate nothing is resampled before the output.
-  const contexts = new Map();
-  function contextAt(rate) {
-    if (!contexts.has(rate)) {
-      let context;
-      try { context = new AudioContext({ sampleRate: rate }); } catch { context = new AudioContext(); }
-      contexts.set(rate, context);
-    }
-    return contexts.get(rate);
-  }
-
-  function bytesOf(id) {
-    const text = atob(document.getElementById(id).textContent);
-    const bytes = new Uint8Array(text.length);
-    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-    return bytes;
-  }
-
   function difference(context, a, b, gain) {
     const length = Math.min(a.length, b.length);
     const out = context.createBuffer(a.numberOfChannels, length, a.sampleRate);
@@ -294,18 +276,6 @@
   }
   window.subterfuge = { players };
 
-  // The file that keys act on: the one that plays, else the one last touched if in view, else the one in view.
-  function inView(section) {
-    const box = section.getBoundingClientRect();
-    return Math.max(0, Math.min(box.bottom, innerHeight) - Math.max(box.top, 0));
-  }
-  function addressed() {
-    const busy = players.find((player) => player.playing);
-    if (busy) return busy;
-    if (current && inView(current.section) > 0) return current;
-    return players.reduce((best, player) => (!best || inView(player.section) > inView(best.section) ? player : best), null);
-  }
-
   function step(by) {
     const sections = $$("section.file");
     const from = sections.findIndex((section) => section.contains(document.activeElement));
@@ -328,7 +298,7 @@
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (key === " " && on.closest("button, a, input, label, summary")) return;
     if (key.startsWith("Arrow") && on.closest("input, .table-scroll, pre")) return;
-    const player = addressed();
+    const player = addressed(players, current);
     const acts = {
       " ": () => player?.toggle(),
       x: () => player?.swap(),

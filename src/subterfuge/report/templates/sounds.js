@@ -1,0 +1,33 @@
+/* What pages that carry sounds share: what a page holds in base64, contexts to play in, and which player is meant. */
+
+function bytesOf(id) {
+  const text = atob(document.getElementById(id).textContent);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+// One context a sample rate: at the file's own rate nothing is resampled before the output.
+const contexts = new Map();
+function contextAt(rate) {
+  if (!contexts.has(rate)) {
+    let context;
+    try { context = new AudioContext({ sampleRate: rate }); } catch { context = new AudioContext(); }
+    contexts.set(rate, context);
+  }
+  return contexts.get(rate);
+}
+
+// How much of a section can be seen, in pixels of height.
+function inView(section) {
+  const box = section.getBoundingClientRect();
+  return Math.max(0, Math.min(box.bottom, innerHeight) - Math.max(box.top, 0));
+}
+
+// The player that keys act on: the one that plays, else the one last touched if in view, else the one in view.
+function addressed(players, current) {
+  const busy = players.find((player) => player.playing);
+  if (busy) return busy;
+  if (current && inView(current.section) > 0) return current;
+  return players.reduce((best, one) => (!best || inView(one.section) > inView(best.section) ? one : best), null);
+}
