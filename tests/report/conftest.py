@@ -58,3 +58,9 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
     own = [url for url in requests if not url.partition("#")[0].endswith(".html")]
     assert [url for url in own if not url.startswith("blob:")] == []
     assert trouble == []
+
+
+@pytest.fixture
+def open_page(visit: Callable[..., Any], folder: Path) -> Callable[..., Any]:
+    """Open one of the pages in the test file's own ``folder`` (see ``visit``)."""
+    return lambda name="index.html", **options: visit(folder / name, **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ SECONDS = 2.0
 PATHS = ("clip", "clip-area", "hidden", "threshold", "noise", "excess")
 DRAWN = """([n, names]) => Object.fromEntries(
     names.map(name => [name, document.querySelector(`#file-${n} path.${name}`).getAttribute('d')]))"""
-Open = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +61,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     write_page(records, folder / "index.html", command="x")
     return folder
-
-
-@pytest.fixture
-def open_page(visit: Open, folder: Path) -> Open:
-    return lambda **options: visit(folder / "index.html", **options)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ pytestmark = pytest.mark.browser
 
 RATE = 22050
 HOSTILE = "<img src=x onerror=alert(1)>.wav"
-Open = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +58,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_page(records, folder / "index.html", command="subterfuge attack *.wav --to trumpet --out out")
     write_page(records[:1], folder / "one.html", command="subterfuge attack tone.wav --to trumpet")
     return folder
-
-
-@pytest.fixture
-def open_page(visit: Open, folder: Path) -> Open:
-    """Open one of the pages (see ``visit``)."""
-    return lambda name="index.html", **options: visit(folder / name, **options)
 
 
 def state(page: Any, number: int = 1) -> tuple[str, str, float]:
