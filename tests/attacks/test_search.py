@@ -170,6 +170,28 @@ def test_an_interrupt_within_the_victim_counts_no_answer_that_was_not_given() ->
     assert search.outcome().queries.forward.tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("ask", ["look", "climb", "climb_duels"])
+def test_an_interrupt_in_a_later_chunk_keeps_what_the_earlier_ones_heard(ask: str) -> None:
+    victim = Counting(axis(), stop_after=4)
+    with Search(victim, start(5), Targeted(1), chunk=2) as search:
+        getattr(search, ask)(moved(search.y, [0.3, 0.1, 0.5, 0.4, 0.3]))
+    outcome = search.outcome()
+    assert outcome.interrupted
+    assert outcome.success.tolist() == [True, False, True, True, False]
+    assert outcome.queries.forward.tolist() == [1, 1, 1, 1, 0]
+    assert int(outcome.queries.backward.sum()) == victim.backward_count == (0 if ask == "look" else 4)
+    expected = torch.tensor([0.3, math.inf, 0.5, 0.4, math.inf], dtype=torch.float64)
+    torch.testing.assert_close(outcome.trace[:, 0], expected)
+
+
+def test_an_interrupt_amid_what_is_lent_keeps_what_was_heard() -> None:
+    with Search(Counting(axis(), stop_after=4), start(2), Targeted(1), chunk=2) as search:
+        search.lend(moved(start(5), [0.1, 0.5, 0.4, 0.6, 0.3]), 1)
+    outcome = search.outcome()
+    assert outcome.queries.forward.tolist() == [0, 4]
+    assert float(outcome.distance[1]) == pytest.approx(0.4)
+
+
 def test_gradients_that_are_not_numbers_become_zero() -> None:
     class Broken(TorchVictim):
         labels = ("a", "b")

@@ -236,30 +236,29 @@ class Search:
                     self.lend(x[:able].detach(), row)
                 raise BudgetSpent
         rows = torch.full((len(x),), row, device=x.device)
-        scores, margins, reached, several = [], [], [], False
+        scores, margins, several = [], [], False
         for part, index in zip(torch.split(x, self.chunk), torch.split(rows, self.chunk), strict=True):
             goal = self.goal.rows(index)
             hearing = self.victim.hear(part, probabilities=goal.needs_probabilities)
+            margin, found = goal.margin(hearing), goal.reached(hearing)
             scores.append(hearing.scores)
-            margins.append(goal.margin(hearing))
-            reached.append(goal.reached(hearing))
+            margins.append(margin)
             several = hearing.multilabel
-        margin, found = torch.cat(margins), torch.cat(reached)
-        there = x.detach()
-        # No more beyond than the rounding of somebody's arithmetic.
-        inside = (there.abs() <= 1 + 1e-6).all(1)
-        sure = torch.where(inside, margin.detach(), -math.inf)
-        for number in range(len(x)):
-            one = slice(number, number + 1)
-            self.forward_queries[row] += self.cost
-            self._keep(there[one].clamp(-1, 1), rows[one], sure[one], (found & inside)[one])
+            there = part.detach()
+            # No more beyond than the rounding of somebody's arithmetic.
+            inside = (there.abs() <= 1 + 1e-6).all(1)
+            sure = torch.where(inside, margin.detach(), -math.inf)
+            for number in range(len(part)):
+                one = slice(number, number + 1)
+                self.forward_queries[row] += self.cost
+                self._keep(there[one].clamp(-1, 1), index[one], sure[one], (found & inside)[one])
 
         def count(gradient: Tensor) -> None:
             self.backward_queries[row] += self.cost * len(gradient)
 
         if x.requires_grad:
             x.register_hook(count)  # type: ignore[no-untyped-call]
-        return torch.cat(scores), margin, several
+        return torch.cat(scores), torch.cat(margins), several
 
     def climb(self, x: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """One forward and one backward query a row: margin, reached, and the margin's gradient.
@@ -339,32 +338,42 @@ class Search:
                 return self._ask_some(x, rows, able, slopes, guide)
         if not len(rows):
             return x.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=x.device), torch.zeros_like(x)
-        margins, values, reached, gradients, backward = [], [], [], [], 0
-        for part, index in zip(torch.split(x, self.chunk), torch.split(rows, self.chunk), strict=True):
-            goal = self.goal.rows(index)
-            with torch.set_grad_enabled(slopes is not None):
-                part = part.detach().requires_grad_(slopes is not None)
-                asked = {"guide": True} if guide and getattr(self.victim, "guided", False) else {}
-                hearing = self.victim.hear(part, probabilities=goal.needs_probabilities, **asked)
+        chunks: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        try:
+            for part, index in zip(torch.split(x, self.chunk), torch.split(rows, self.chunk), strict=True):
+                chunks.append(self._hear(part, self.goal.rows(index), slopes, guide))
+        finally:
+            # Also where somebody ends the search in a later chunk: what was heard by then is kept.
+            if chunks:
+                margin, done, value, gradient = (torch.cat(one) for one in zip(*chunks, strict=True))
+                heard = rows[: len(done)]
+                self.forward_queries[heard] += self.cost
                 if slopes is not None:
-                    value = slopes(goal, hearing)
-                    columns = value.unbind(1) if value.ndim == 2 else (value,)
-                    backward = len(columns)
-                    each = [_slope(column, part, last=i + 1 == backward) for i, column in enumerate(columns)]
-                    stacked = torch.stack(each, 1) if value.ndim == 2 else each[0]
-                    gradients.append(torch.nan_to_num(stacked))
-                    values.append(value.detach())
-            margins.append(goal.margin(hearing).detach())
-            reached.append(goal.reached(hearing))
-        self.forward_queries[rows] += self.cost
-        self.backward_queries[rows] += backward * self.cost
-        margin, done = torch.cat(margins), torch.cat(reached)
-        if self.labels_only:
-            margin = _told(done, margin)
-        self._keep(x.detach(), rows, margin, done)
-        if slopes is None:
-            return margin, done, None
-        return torch.cat(values), done, torch.cat(gradients)
+                    self.backward_queries[heard] += math.prod(value.shape[1:]) * self.cost
+                self._keep(x[: len(done)].detach(), heard, margin, done)
+        return value, done, None if slopes is None else gradient
+
+    def _hear(
+        self, x: Tensor, goal: Goal, slopes: Callable[[Goal, Hearing], Tensor] | None, guide: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Margin and reached of one chunk; the values that slopes are wanted of, and these.
+
+        Where none are wanted the value is the margin and the slopes are empty.
+        """
+        with torch.set_grad_enabled(slopes is not None):
+            x = x.detach().requires_grad_(slopes is not None)
+            asked = {"guide": True} if guide and getattr(self.victim, "guided", False) else {}
+            hearing = self.victim.hear(x, probabilities=goal.needs_probabilities, **asked)
+            margin, reached = goal.margin(hearing).detach(), goal.reached(hearing)
+            if self.labels_only:
+                margin = _told(reached, margin)
+            if slopes is None:
+                return margin, reached, margin, margin.new_zeros(0)
+            value = slopes(goal, hearing)
+            columns = value.unbind(1) if value.ndim == 2 else (value,)
+            each = [_slope(one, x, last=i + 1 == len(columns)) for i, one in enumerate(columns)]
+            gradient = torch.nan_to_num(torch.stack(each, 1) if value.ndim == 2 else each[0])
+        return margin, reached, value.detach(), gradient
 
     def _ask_some(
         self,
