@@ -158,6 +158,15 @@ def sources(args: argparse.Namespace) -> dict[str, list[tuple[Path, str]]]:
     return found
 
 
+def trained_on(args: argparse.Namespace) -> int:
+    """How many clips the trainings had."""
+    from subterfuge.corpora.open import open_corpus
+    from subterfuge.training.splits import hold_out
+
+    made = open_corpus(args.corpus).clips
+    return len(hold_out([one.label for one in made], [one.recording for one in made], seed=args.seed).train)
+
+
 def heard(victim: Any, clips: Sequence[tuple[Path, str]]) -> list[bool]:
     """Which clips are heard rightly, by the victim's plain path."""
     from subterfuge.training.hearing import Listener, hear_all
@@ -251,12 +260,12 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("corpus", type=Path, help="the orchestra, one folder a class")
     parser.add_argument("--recordings", type=Path, help="real recordings, one folder a class")
-    parser.add_argument("--heard", type=int, default=660, help="clips held out that are listened to")
-    parser.add_argument("--attacked", type=int, default=12, help="of these, attacked (half where it draws)")
-    parser.add_argument("--reals", type=int, default=8, help="recordings attacked (half where it draws)")
+    parser.add_argument("--heard", type=int, default=440, help="clips held out that are listened to")
+    parser.add_argument("--attacked", type=int, default=8, help="of these, attacked (half where it draws)")
+    parser.add_argument("--reals", type=int, default=4, help="recordings attacked (half where it draws)")
     parser.add_argument("--steps", type=int, default=60, help="gradient queries of `minimal`")
-    parser.add_argument("--masked-steps", type=int, default=150, help="gradient queries of `masked`")
-    parser.add_argument("--votes", type=int, default=1000, help="of the smoothed, for a certificate")
+    parser.add_argument("--masked-steps", type=int, default=120, help="gradient queries of `masked`")
+    parser.add_argument("--votes", type=int, default=500, help="of the smoothed, for a certificate")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only the trials whose names begin so")
     parser.add_argument("--report", action="store_true", help="measure nothing, write the page")
     parser.add_argument("--cache", type=Path, default=common.ROOT / "out" / "light-side")
@@ -280,7 +289,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         one_trial(trial, args, clock)
     found = {one.name: common.read_lines(args.cache / "results" / f"{one.name}.jsonl") for one in trials()}
     shown = [one for one in trials() if found[one.name]]
-    text = light_side_page.page(shown, found, args)
+    text = light_side_page.page(shown, found, args, trained_on=trained_on(args))
     common.write_page("light-side", text, folder=args.docs)
     return 0
 

@@ -31,12 +31,18 @@ where it draws), away from the label heard, by `minimal` with {steps} gradient q
 """
 
 
-def page(trials: Sequence[Any], found: dict[str, list[dict[str, Any]]], args: argparse.Namespace) -> str:
+def page(
+    trials: Sequence[Any],
+    found: dict[str, list[dict[str, Any]]],
+    args: argparse.Namespace,
+    *,
+    trained_on: int,
+) -> str:
     """The whole page."""
     command = f"python benchmarks/light_side.py {args.corpus.name} --recordings ../shared/recordings"
     first = next(one for one in found[trials[0].name] if one["key"] == "heard")
     how = HOW.strip().format(
-        train="10,560",
+        train=f"{trained_on:,}",
         steps=args.steps,
         masked=args.masked_steps,
         heard=len(first["rights"]["orchestra"]),
