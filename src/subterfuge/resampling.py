@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ class _Resample(torch.autograd.Function):
 def _librosa_resample(y: Tensor, orig_sr: int, target_sr: int) -> Tensor:
     import librosa
 
+    if not len(y):  # librosa refuses to go through no rows
+        return y.new_zeros(0, math.ceil(y.shape[1] * target_sr / orig_sr))
     rows = y.detach().cpu().numpy()
     out = librosa.resample(rows, orig_sr=orig_sr, target_sr=target_sr, axis=-1)
     return torch.from_numpy(np.ascontiguousarray(out)).to(y)

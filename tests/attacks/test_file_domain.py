@@ -101,6 +101,12 @@ def test_rows_are_resampled_apart() -> None:
         assert torch.equal(resample(y[[i]], orig_sr=44100, target_sr=22050)[0], together[i])
 
 
+@pytest.mark.parametrize(("orig_sr", "target_sr"), [(44100, 22050), (8000, 44100), (48000, 44100)])
+def test_no_rows_have_the_length_of_any(orig_sr: int, target_sr: int) -> None:
+    some, none = (resample(torch.zeros(n, 501), orig_sr=orig_sr, target_sr=target_sr) for n in (1, 0))
+    assert none.shape == (0, some.shape[1])
+
+
 def test_same_rate_is_left_alone() -> None:
     y = clips(2, 50)
     assert resample(y, orig_sr=8000, target_sr=8000) is y

@@ -50,6 +50,11 @@ def test_shape_draws_and_rows(name: str) -> None:
     assert defence.name == name and defence.adaptive == find(name).adaptive
 
 
+@pytest.mark.parametrize("name", WRAPS)
+def test_no_clips_are_no_trouble(name: str) -> None:
+    assert freeze(make(name), generator())(torch.zeros(0, 3000), sr=44100).shape == (0, 3000)
+
+
 @pytest.mark.parametrize("sr", [8000, 44100, 192000])
 @pytest.mark.parametrize("name", WRAPS)
 def test_a_sample_or_silence_at_any_rate(name: str, sr: int) -> None:

@@ -231,3 +231,14 @@ def test_clips_of_a_sample_or_two_at_any_rate(name: str, sr: int) -> None:
         out = freeze(TRANSFORMS[name], generator())(torch.full((2, samples), 0.3), sr=sr)
         assert len(out) == 2 and 1 <= out.shape[1] <= samples
         assert bool(torch.isfinite(out).all()) and out.abs().max() <= 1
+
+
+@pytest.mark.parametrize("sr", [8000, 44100])
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_no_clips_are_no_trouble(name: str, sr: int) -> None:
+    frozen = freeze(TRANSFORMS[name], generator())
+    y = torch.zeros(0, 3001, requires_grad=True)
+    out = frozen(y, sr=sr)
+    assert out.shape == (0, frozen(torch.zeros(1, 3001), sr=sr).shape[1])
+    out.sum().backward()
+    assert y.grad is not None and y.grad.shape == y.shape

@@ -121,7 +121,7 @@ def _there_and_back(y: Tensor, sr: int, kbps: float) -> Tensor:
 
 def passed(grad: Tensor, y: Tensor, out: Tensor) -> Tensor:
     """The gradient, cell by cell times the share that passed the codec: a symmetric map."""
-    if y.shape[1] < _WINDOW:
+    if not len(y) or y.shape[1] < _WINDOW:
         return grad
     window = torch.hann_window(_WINDOW, dtype=y.dtype, device=y.device)
 

@@ -44,6 +44,8 @@ class Dropout:
 
     def apply(self, y: Tensor, *, sr: int, drawn: Parameters) -> Tensor:
         """The clips without those cells, the same in every row; linear."""
+        if not len(y):  # of which there is no Fourier transform
+            return y
         samples = y.shape[1]
         padded = functional.pad(y, (0, max(0, _FFT - samples)))
         window = torch.hann_window(_FFT, dtype=y.dtype, device=y.device)

@@ -78,6 +78,8 @@ class Gate(Undrawn):
 
     def apply(self, y: Tensor, *, sr: int, drawn: Parameters) -> Tensor:
         """The clips with the noise turned down; clips of less than two windows are followed by silence."""
+        if not len(y):  # of which there is no Fourier transform
+            return y
         samples = y.shape[1]
         padded = functional.pad(y, (0, max(0, 2 * _FFT - samples)))
         window = torch.hann_window(_FFT, dtype=y.dtype, device=y.device)
