@@ -12,9 +12,12 @@ from torch.nn import functional
 from training_tones import SR, corpus_of_tones
 
 from subterfuge import load_victim
+from subterfuge.audibility.masking import noise_to_mask
 from subterfuge.defences.defend import defend
+from subterfuge.defences.training.ball import sphere, veil
 from subterfuge.defences.training.network import divergence, feared, objective
 from subterfuge.defences.training.worst import worst
+from subterfuge.errors import SubterfugeError
 from subterfuge.victims.cnn import CnnVictim
 from subterfuge.victims.network import Network
 from subterfuge.victims.store import save_victim
@@ -74,5 +77,39 @@ def test_taught_on_it_hears_more_of_what_is_attacked(tmp_path: Path, loss: str) 
     feared_most = []
     for victim in (load_victim(tmp_path / "raw"), taught):
         losses = feared(victim, y, labels, "pgd")
-        feared_most.append(float(losses(worst(losses, y, snr_db=25.0, steps=10)).mean()))
+        feared_most.append(float(losses(worst(losses, y, within=sphere(y, snr_db=25.0), steps=10)).mean()))
     assert feared_most[0] > 1.05 and feared_most[1] < 0.75 * feared_most[0]
+
+
+def test_what_is_feared_behind_the_veil_is_as_audible_as_allowed_and_worse_than_noise() -> None:
+    victim = small_victim()
+    seconds = torch.arange(SR // 2) / SR
+    y = torch.stack([0.3 * torch.sin(2 * torch.pi * hz * seconds) for hz in (440.0, 1500.0)])
+    y = y + 0.01 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+    labels = victim.scores(y).argmax(1)
+    losses = feared(victim, y, labels, "pgd")
+    within = veil(y, sr=SR, nmr_db=6.0)
+    found = worst(losses, y, within=within, steps=6)
+    ratios = noise_to_mask(y, found, sr=SR).amax((1, 2))
+    # Not the same threshold to the last digit: what may be filled is held down at the ends of hearing.
+    assert bool((10 * ratios.log10() <= 6.05).all()) and bool((10 * ratios.log10() > 0).all())
+    noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
+    control = y + within.held(1e3 * noise)
+    assert bool((within.norm.ratio(control - y).amax((1, 2)).log10() * 10 - 6).abs().max() < 1e-3)
+    assert bool((losses(found) - losses(y) > 3 * (losses(control) - losses(y)).abs()).all())
+    still = within.held(1e-6 * noise)
+    torch.testing.assert_close(still, 1e-6 * noise)
+
+
+def test_a_network_is_taught_under_the_masking_threshold(tmp_path: Path) -> None:
+    corpus_of_tones(tmp_path / "corpus", clips=10)
+    save_victim(small_victim(), out=tmp_path / "raw")
+    given = {"norm": "masked", "nmr_db": 3.0, "steps": 1, "epochs": 2}
+    told = {"train": "adversarial-training", "corpus": tmp_path / "corpus"}
+    out = defend(tmp_path / "raw", **told, out=tmp_path / "taught", options=given)  # type: ignore[arg-type]
+    info = load_victim(out).info
+    assert info is not None and "3 dB over the masking threshold" in info.trained
+    for wrong in ({"norm": "linf"}, {"norm": "masked", "nmr_db": 99.0}):
+        with pytest.raises(SubterfugeError, match=r"norm: got 'linf'|nmr_db: got 99"):
+            defend(tmp_path / "raw", **told, out=tmp_path / "not", options=wrong)  # type: ignore[arg-type]
+    assert not (tmp_path / "not").exists()

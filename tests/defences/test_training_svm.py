@@ -15,9 +15,10 @@ from subterfuge import load_victim
 from subterfuge.corpora.open import open_corpus
 from subterfuge.defences.defend import defend
 from subterfuge.defences.training.adversarial import shortfall
+from subterfuge.defences.training.ball import sphere
 from subterfuge.defences.training.lessons import hear
 from subterfuge.defences.training.noise import noisy
-from subterfuge.defences.training.worst import radius_at, worst
+from subterfuge.defences.training.worst import worst
 from subterfuge.errors import SubterfugeError
 from subterfuge.training.train import train
 
@@ -55,11 +56,12 @@ def test_the_worst_of_a_linear_loss_is_known() -> None:
     generator = torch.Generator().manual_seed(0)
     y = 0.1 * torch.randn(2, 500, generator=generator)
     w = torch.randn(2, 500, generator=generator)
-    x = worst(lambda x: (w * x).sum(1), y, snr_db=20.0, steps=7)
-    best = y + radius_at(y, 20.0)[:, None] * w / w.norm(dim=1, keepdim=True)
+    x = worst(lambda x: (w * x).sum(1), y, within=sphere(y, snr_db=20.0), steps=7)
+    best = y + sphere(y, snr_db=20.0).radius[:, None] * w / w.norm(dim=1, keepdim=True)
     torch.testing.assert_close(x, best)
     torch.testing.assert_close(20 * torch.log10(y.norm(dim=1) / (x - y).norm(dim=1)), torch.full((2,), 20.0))
-    assert worst(lambda x: x.sum(1), torch.ones(1, 10), snr_db=0.0).max() <= 1
+    ones = torch.ones(1, 10)
+    assert worst(lambda x: x.sum(1), ones, within=sphere(ones, snr_db=0.0)).max() <= 1
 
 
 def test_the_victims_own_setting_is_taken_over_and_clips_split_by_recording(home: Path) -> None:
@@ -154,7 +156,7 @@ def test_adversarial_clips_join_under_their_own_label(home: Path, tmp_path: Path
     wrong = []
     for i in lessons.side.train[::4]:
         y, label = lessons.audio(i), before.labels.index(str(lessons.labels[i]))
-        x = worst(lambda x, k=label: shortfall(before, k, x), y, snr_db=10.0, steps=4)  # type: ignore[misc]
+        x = worst(lambda x, k=label: shortfall(before, k, x), y, within=sphere(y, snr_db=10.0), steps=4)  # type: ignore[misc]
         wrong.append([float(shortfall(victim, label, x)) > 0 for victim in (before, after)])
     share = np.mean(wrong, axis=0)
     assert share[0] > 0 and share[1] < share[0]

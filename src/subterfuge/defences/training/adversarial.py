@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from subterfuge.defences.training.ball import sphere
 from subterfuge.defences.training.lessons import hear, kept, svc_victim
-from subterfuge.defences.training.worst import radius_at, worst
+from subterfuge.defences.training.worst import worst
 from subterfuge.errors import SubterfugeError
 from subterfuge.victims.victim import TorchVictim
 from subterfuge.workers import Progress
@@ -77,7 +78,7 @@ def adversarial_augmentation(
         raise SubterfugeError(
             f"rounds, clips, steps: got {rounds}, {clips}, {steps}, expected 1 or more each"
         )
-    radius_at(torch.ones(1, 1), snr_db)
+    sphere(torch.ones(1, 1), snr_db=snr_db)
     lessons = hear(victim, corpus, features=features, tune=tune, seed=seed, report=report)
     rng = np.random.default_rng(seed)
     train = lessons.side.train
@@ -90,7 +91,11 @@ def adversarial_augmentation(
             label = current.labels.index(str(lessons.labels[number]))
             with torch.enable_grad():
                 return worst(
-                    lambda x: shortfall(current, label, x), y, snr_db=snr_db, steps=steps, seed=seed + turn
+                    lambda x: shortfall(current, label, x),
+                    y,
+                    within=sphere(y, snr_db=snr_db),
+                    steps=steps,
+                    seed=seed + turn,
                 )
 
         some = rng.permutation(train)[:clips]

@@ -1,4 +1,4 @@
-"""Adversarial training of a convolutional network on its waveforms: PGD (Madry) or TRADES (Zhang), in L2."""
+"""Adversarial training of a convolutional network on its waveforms: PGD (Madry) or TRADES (Zhang)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from subterfuge.audio import load_plain
 from subterfuge.corpora.open import open_corpus
-from subterfuge.defences.training.worst import radius_at, worst
+from subterfuge.defences.training.ball import Ball, sphere, veil
+from subterfuge.defences.training.worst import worst
 from subterfuge.errors import SubterfugeError
 from subterfuge.training.selection import check_clips, chosen
 from subterfuge.training.spectrograms import loudest
@@ -24,6 +25,7 @@ from subterfuge.workers import Progress
 
 BATCH = 16
 LOSSES = ("pgd", "trades")
+NORMS = ("l2", "masked")
 
 
 def adversarial_training(
@@ -32,7 +34,9 @@ def adversarial_training(
     *,
     out: str | Path,
     loss: str = "pgd",
+    norm: str = "l2",
     snr_db: float = 30.0,
+    nmr_db: float = 3.0,
     steps: int = 5,
     epochs: int = 5,
     weight: float = 4.0,
@@ -58,8 +62,13 @@ def adversarial_training(
     out : str or Path
     loss : str
         ``pgd`` or ``trades``.
+    norm : str
+        ``l2``: feared are changes of up to ``snr_db``. ``masked``: of up to ``nmr_db`` in every critical
+        band at every moment, which are far louder where the clip is loud and nothing where it is not.
     snr_db : float
         Signal-to-noise ratio of the change that is feared.
+    nmr_db : float
+        Worst noise-to-mask ratio of it; 0 is the masking threshold.
     steps : int
         Gradients to find each worst clip.
     epochs : int
@@ -91,7 +100,16 @@ def adversarial_training(
         raise SubterfugeError(
             f"steps, epochs, rate, weight: got {steps}, {epochs}, {rate}, {weight}, expected positive numbers"
         )
-    radius_at(torch.ones(1, 1), snr_db)
+    if norm not in NORMS:
+        raise SubterfugeError(f"norm: got {norm!r}, expected {' or '.join(NORMS)}")
+    feared_size = {"l2": f"{snr_db:g} dB SNR", "masked": f"{nmr_db:g} dB over the masking threshold"}[norm]
+
+    def ball(y: Tensor) -> Ball:
+        if norm == "l2":
+            return sphere(y, snr_db=snr_db)
+        return veil(y, sr=victim.sample_rate, nmr_db=nmr_db)
+
+    ball(torch.ones(1, victim.sample_rate // 4))  # says at once what cannot be
     opened = open_corpus(corpus)
     usable = chosen(opened, [label for label in opened.labels if label in victim.labels])
     check_clips(usable, split="grouped", seed=seed)
@@ -103,14 +121,12 @@ def adversarial_training(
         return torch.stack([loudest(row, victim.length) for row in rows])
 
     train = torch.from_numpy(side.train)
-    taught = _teach(
-        victim, audio, truth, train, loss, snr_db, steps, epochs, weight, rate, clips, seed, report
-    )
+    taught = _teach(victim, audio, truth, train, loss, ball, steps, epochs, weight, rate, clips, seed, report)
     right = 0
     with torch.no_grad():
         for part in torch.split(torch.from_numpy(side.test), BATCH):
             right += int((taught.scores(audio(part)).argmax(1) == truth[part]).sum())
-    about = f"{loss}, {steps} steps at {snr_db:g} dB SNR, {epochs} epochs"
+    about = f"{loss}, {steps} steps at {feared_size}, {epochs} epochs"
     return save_victim(
         taught,
         out=out,
@@ -129,7 +145,7 @@ def _teach(
     truth: Tensor,
     train: Tensor,
     loss: str,
-    snr_db: float,
+    ball: Callable[[Tensor], Ball],
     steps: int,
     epochs: int,
     weight: float,
@@ -160,7 +176,7 @@ def _teach(
             x = worst(
                 feared(taught, y, labels, loss),
                 y,
-                snr_db=snr_db,
+                within=ball(y),
                 steps=steps,
                 seed=seed + done,
                 begin=0.1 if loss == "trades" else 0.0,

@@ -7,33 +7,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from subterfuge.attacks.whitebox.steps import heading, lengths, place, project
+from subterfuge.attacks.whitebox.steps import place
+from subterfuge.defences.training.ball import Ball
 from subterfuge.errors import SubterfugeError
-
-
-def radius_at(y: Tensor, snr_db: float) -> Tensor:
-    """Length of a change at a signal-to-noise ratio, shape (batch,).
-
-    Raises
-    ------
-    SubterfugeError
-        If the ratio is none.
-
-    Examples
-    --------
-    >>> radius_at(torch.tensor([[3.0, 4.0]]), 20.0)
-    tensor([0.5000])
-    """
-    if not -40 <= snr_db <= 200:
-        raise SubterfugeError(f"snr_db: got {snr_db}, expected -40 to 200")
-    return 10 ** (-snr_db / 20) * lengths(y)
 
 
 def worst(
     loss: Callable[[Tensor], Tensor],
     y: Tensor,
     *,
-    snr_db: float,
+    within: Ball,
     steps: int = 10,
     seed: int = 0,
     begin: float = 0.0,
@@ -48,14 +31,15 @@ def worst(
     loss : callable
         Of clips, shape (batch, samples), one number a row; rows are on their own.
     y : Tensor, shape (batch, samples)
-    snr_db : float
-        Of a change on the sphere.
+    within : Ball
+        About the clips: :func:`subterfuge.defences.training.ball.sphere` or ``veil``.
     steps : int
         Gradients.
     seed : int
         Of the direction where there is no slope, and of the first one.
     begin : float
-        Radii from the clip to begin at, in a direction by chance (a divergence has no slope at the clip).
+        Part of the way to the ball's surface to begin at, in a direction by chance (a divergence has no slope
+        at the clip).
 
     References
     ----------
@@ -63,24 +47,25 @@ def worst(
 
     Examples
     --------
+    >>> from subterfuge.defences.training.ball import sphere
     >>> y = torch.tensor([[0.5, 0.0]])
-    >>> worst(lambda x: x.sum(1), y, snr_db=20.0).round(decimals=3)  # a step of 0.05 along (1, 1)
+    >>> within = sphere(y, snr_db=20.0)
+    >>> worst(lambda x: x.sum(1), y, within=within).round(decimals=3)  # a step of 0.05 along (1, 1)
     tensor([[0.5350, 0.0350]])
     """
     if steps < 1:
         raise SubterfugeError(f"steps: got {steps}, expected a whole number from 1 up")
-    radius = radius_at(y, snr_db)
     x = y
     if begin:
-        x = place(y, begin * radius[:, None] * heading(torch.zeros_like(y), seed, 0))
-    found, most = x, torch.full_like(radius, -torch.inf)
+        x = place(y, begin * within.step(torch.zeros_like(y), seed))
+    found, most = x, y.new_full((len(y),), -torch.inf)
     for step in range(steps):
         leaf = x.detach().requires_grad_()
         value = loss(leaf)
         (slope,) = torch.autograd.grad(value.sum(), leaf)
         found, most = _greater(found, most, leaf.detach(), value.detach())
-        move = 2.5 / steps * radius[:, None] * heading(slope, seed, step + 1)
-        x = place(y, project(x.detach() + move - y, radius, 2.0))
+        move = 2.5 / steps * within.step(slope, seed + 7919 * (step + 1))
+        x = place(y, within.held(x.detach() + move - y))
     with torch.no_grad():
         return _greater(found, most, x, loss(x))[0]
 
