@@ -49,6 +49,20 @@ def test_json_and_force(command: Command) -> None:
     assert json.loads((Path("made") / "victim.json").read_text())["options"]["defence"] == "gain"
 
 
+def test_a_vote_of_several_is_one_victim(command: Command, flute: Path) -> None:
+    """Without probabilities of the second, both count by the spread of their scores."""
+    done = command("defend", "victims/band", "--with", "ensemble", "--option", "others=victims/mute",
+                   "--out", "made", "--json")  # fmt: skip
+    info = json.loads(done.out)
+    assert info["kind"] == "ensemble" and info["options"]["voters"] == 2
+    assert info["trained"].endswith("before band beside victims/mute")
+    assert {one.name for one in Path("made").iterdir()} == {"victim.json", "inner", "inner-2"}
+    told = command("attack", flute, "--to", "cla", "--victim", "made", "--steps", 40, "--json",
+                   "--audibility", "l2")  # fmt: skip
+    record = json.loads(told.out)[0]
+    assert told.code == 0 and record["success"] and record["predicted_after"] == "cla"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -59,6 +73,7 @@ def test_json_and_force(command: Command) -> None:
         (["victims/band", "--with", "median", "--option", "size", "--out", "made"], "key=value"),
         (["victims/band", "--with", "median", "--option", "size=4", "--out", "made"], "odd"),
         (["victims/band", "--with", "median", "--option", "hertz=4", "--out", "made"], "expected size"),
+        (["victims/band", "--with", "ensemble", "--out", "made"], "--option others: got none"),
         (["victims/band", "--with", "median", "--corpus", ".", "--out", "made"], "--train"),
         (["victims/band", "--train", "median", "--corpus", ".", "--out", "made"], "--with"),
         (["victims/none", "--with", "median", "--out", "made"], "no such folder"),

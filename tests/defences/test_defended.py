@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,13 @@ from subterfuge.attacks.whitebox.minimal import minimal
 from subterfuge.criteria import Targeted
 from subterfuge.defences.defend import wrap
 from subterfuge.defences.defended import Defended, voted
+from subterfuge.defences.detection.guarded import Guarded
 from subterfuge.defences.input.defence import make
 from subterfuge.defences.registry import DEFENCES, find
 from subterfuge.defences.smoothing import Smoothed
+from subterfuge.defences.voting import Voting, ensemble
 from subterfuge.errors import SubterfugeError
+from subterfuge.resampling import resample
 from subterfuge.victims.cnn import CnnVictim
 from subterfuge.victims.network import Network
 from subterfuge.victims.store import load_victim, save_victim
@@ -26,19 +30,40 @@ WRAPS = [name for name, entry in DEFENCES.items() if entry.kind == "wrap"]
 RANDOM = [name for name in WRAPS if find(name).adaptive == "expectation"]
 
 
+# What is more than a name, where one is needed.
+MORE: dict[str, Callable[[], dict[str, object]]] = {"ensemble": lambda: {"others": [Shuffled(), Tones()]}}
+
+
 class Tones(TorchVictim):
     """Hears which of three tones is the loudest, whatever its phase."""
 
-    labels = ("low", "middle", "high")
+    labels: tuple[str, ...] = ("low", "middle", "high")
     sample_rate = 8000
+    hertz = (300.0, 700.0, 1500.0)
 
     def hear(self, y: Tensor, *, probabilities: bool = False) -> Hearing:
         t = torch.arange(y.shape[1]).to(y) / self.sample_rate
-        hertz = torch.tensor([300.0, 700.0, 1500.0]).to(y)
+        hertz = torch.tensor(self.hertz).to(y)
         turns = 2 * torch.pi * hertz[:, None] * t
         size = (y @ turns.cos().T) ** 2 + (y @ turns.sin().T) ** 2
         scores = (size + 1e-9).log()
         return Hearing(scores, scores.argmax(1), scores.softmax(1) if probabilities else None)
+
+
+class Shuffled(Tones):
+    """The same at half the rate, in another order."""
+
+    labels = ("high", "low", "middle")
+    sample_rate = 4000
+    hertz = (1500.0, 300.0, 700.0)
+
+
+class Mute(Shuffled):
+    """Gives no probabilities, and scores that are a hundred times as large."""
+
+    def hear(self, y: Tensor, *, probabilities: bool = False) -> Hearing:
+        heard = super().hear(y)
+        return Hearing(100 * heard.scores, heard.predicted)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -53,20 +78,22 @@ def clips(samples: int = 4000) -> Tensor:
     return torch.stack([0.3 * low + 0.1 * middle, 0.3 * high + 0.1 * middle]) + noise
 
 
-def network() -> CnnVictim:
+def network(seed: int = 0, labels: tuple[str, ...] = ("a", "b", "c")) -> CnnVictim:
     front = {"n_fft": 256, "hop_length": 128, "n_mels": 16, "fmin": 30.0, "fmax": 4000.0, "floor_db": -40.0}
     built = {"front_end": front, "widths": [4, 8], "temperature": 1.0, "seconds": 0.25}
     weights = Network((4, 8), 3).state_dict()
     weights = {
-        name: torch.randn(one.shape, generator=generator(len(name))) * 0.3 if one.is_floating_point() else one
+        name: torch.randn(one.shape, generator=generator(len(name) + seed)) * 0.3
+        if one.is_floating_point()
+        else one
         for name, one in weights.items()
     }
-    return CnnVictim(built, weights, labels=("a", "b", "c"), sample_rate=8000)
+    return CnnVictim(built, weights, labels=labels, sample_rate=8000)
 
 
-@pytest.mark.parametrize("name", WRAPS)
+@pytest.mark.parametrize("name", [*WRAPS, "ensemble"])
 def test_a_defended_victim_keeps_the_contract(name: str) -> None:
-    victim, y = wrap(Tones(), [name]), clips()
+    victim, y = wrap(Tones(), [name], **MORE.get(name, dict)()), clips()
     assert isinstance(victim, Victim) and victim.differentiable
     heard, plain = victim.hear(y, probabilities=True), victim.verdict(y)
     assert torch.equal(heard.predicted, victim.predict(y)) and torch.equal(heard.predicted, plain.predicted)
@@ -80,10 +107,11 @@ def test_a_defended_victim_keeps_the_contract(name: str) -> None:
     assert bool(slope.isfinite().all()) and bool((slope.abs().sum(1) > 0).all())
 
 
-@pytest.mark.parametrize("name", WRAPS)
+@pytest.mark.parametrize("name", [*WRAPS, "ensemble"])
 def test_an_attack_on_it_knows_the_defence(name: str) -> None:
     """What is found fools the defended victim by its own word, and not by much more than it must."""
-    victim, y = wrap(Tones(), [name], **({"draws": 3} if name in RANDOM else {})), clips(2000)[:1]
+    options = {"draws": 3} if name in RANDOM else MORE.get(name, dict)()
+    victim, y = wrap(Tones(), [name], **options), clips(2000)[:1]
     assert victim.predict(y).tolist() == [0]
     outcome = minimal(victim, y, Targeted("middle"), steps=30, generator=generator())
     assert bool(outcome.success[0])
@@ -92,10 +120,15 @@ def test_an_attack_on_it_knows_the_defence(name: str) -> None:
     assert float(outcome.distance[0]) < 0.8 * float(y.norm())
 
 
-@pytest.mark.parametrize("name", [*WRAPS, "smoothing"])
+@pytest.mark.parametrize("name", [*WRAPS, "smoothing", "ensemble"])
 def test_there_and_back_through_a_folder(name: str, tmp_path: Path) -> None:
     y = clips(2000)
-    victim = wrap(network(), [name], seed=5, **({"draws": 2} if name in (*RANDOM, "smoothing") else {}))
+    options: dict[str, object] = {"draws": 2} if name in (*RANDOM, "smoothing") else {}
+    if name == "ensemble":
+        inside = wrap(network(7), ["median"])
+        inside = load_victim(save_victim(inside, out=tmp_path / "inside"))
+        options["others"] = [inside, network(9, ("c", "a", "b"))]
+    victim = wrap(network(), [name], seed=5, **options)
     folder = save_victim(victim, out=tmp_path / "there")
     back = load_victim(folder)
     assert type(back) is type(victim) and back.options == victim.options
@@ -207,6 +240,63 @@ def test_what_makes_no_sense_is_refused() -> None:
         with pytest.raises(SubterfugeError, match=message):
             wrap(Tones(), names, **options)
     assert isinstance(wrap(Tones(), ["smoothing"], sigma="0.1"), Smoothed)
+
+
+def test_a_vote_needs_a_majority_and_counts_every_voter_alike() -> None:
+    """Labels by name, each at its own rate; scores are mean log-probabilities, or by their spread."""
+    y = clips()
+    low, other = Tones(), Shuffled()
+    told = Voting([low, other, low]).hear(y, probabilities=True)
+    there = resample(y, orig_sr=8000, target_sr=4000)
+    p = low.probabilities(y), other.probabilities(there)[:, [1, 2, 0]]
+    assert p[0] is not None
+    torch.testing.assert_close(told.scores, ((2 * p[0].log() + p[1].log()) / 3).double())
+    torch.testing.assert_close(told.probabilities, ((2 * p[0] + p[1]) / 3).double())
+    mute = ensemble(low, others=[Mute(), other])
+    assert mute.scales is not None and mute.scales[1] == pytest.approx(100 * mute.scales[2], rel=1e-4)
+    each = low.scores(y) / mute.scales[0], 2 * other.scores(there)[:, [1, 2, 0]] / mute.scales[2]
+    torch.testing.assert_close(mute.scores(y), ((each[0] + each[1]) / 3).double(), rtol=1e-4, atol=1e-4)
+    assert mute.probabilities(y) is None
+
+    class Stubborn(Tones):
+        def hear(self, y: Tensor, *, probabilities: bool = False) -> Hearing:
+            scores = torch.tensor([[0.0, 50.0, 0.0]]).expand(len(y), 3)
+            return Hearing(scores, scores.argmax(1), scores.softmax(1) if probabilities else None)
+
+    # One of three has the best mean score, and is outvoted; two of three are not.
+    one, two = Voting([low, low, Stubborn()]), Voting([low, Stubborn(), Stubborn()])
+    assert one.scores(y).argmax(1).tolist() == [1, 1] and one.predict(y).tolist() == [0, 2]
+    assert two.predict(y).tolist() == [1, 1] and one.differentiable
+    assert not one.hear(y).each
+
+
+def test_a_guard_among_the_voters_guards_the_vote() -> None:
+    class Strict:
+        differentiable = True
+
+        def score(self, y: Tensor) -> Tensor:
+            return y[:, 0]
+
+    y = clips()
+    y[:, 0] = torch.tensor([0.1, 0.5])
+    vote = Voting([Tones(), Guarded(Tones(), Strict(), threshold=0.3)])
+    assert (vote.hear(y).allowance < 0).tolist() == [False, True]
+
+
+def test_who_cannot_vote_together_is_told() -> None:
+    class Others(Tones):
+        labels = ("low", "middle", "top")
+
+    for others, message in (
+        ([], "got none"),
+        ([Others()], "any order"),
+        (9 * [Tones()], "1 to 8"),
+        ("none-such", "unknown victim"),
+    ):
+        with pytest.raises(SubterfugeError, match=message):
+            wrap(Tones(), ["ensemble"], others=others)
+    with pytest.raises(SubterfugeError, match="positive"):
+        Voting([Tones(), Tones()], scales=[1.0, 0.0])
 
 
 def test_labels_alone_are_enough_to_ask() -> None:

@@ -11,6 +11,7 @@ from subterfuge.files import strict_json
 _KINDS = {
     "wrap": "Before the victim's ears (--with)",
     "smooth": "A vote over noisy copies (--with)",
+    "vote": "A vote of several victims (--with)",
     "train": "Trained anew (--train, with --corpus)",
 }
 

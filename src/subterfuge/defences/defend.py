@@ -46,7 +46,9 @@ def wrap(victim: TorchVictim, names: Sequence[str], *, seed: int = 0, **options:
     """
     names = [known(name) for name in names]
     if not names:
-        raise SubterfugeError(f"--with: got none, expected some of {', '.join(_by_kind('wrap', 'smooth'))}")
+        raise SubterfugeError(
+            f"--with: got none, expected some of {', '.join(_by_kind('wrap', 'smooth', 'vote'))}"
+        )
     for name in names:
         if find(name).kind == "train":
             raise SubterfugeError(f"--with: {name!r} is trained, expected it with --train and --corpus")
@@ -113,11 +115,13 @@ def defend(
     check_free(out, force=force)
     inner = load_victim(victim)
     made = wrap(inner, names, seed=seed, **given)
+    others = next((one for key, one in given.items() if key.rpartition(".")[2] == "others"), None)
+    beside = "" if others is None else f" beside {others}"
     return save_victim(
         made,
         out=out,
         name=name,
-        trained=f"not trained anew: {', '.join(known(one) for one in names)} before {_called(inner)}",
+        trained=f"not trained anew: {', '.join(known(one) for one in names)} before {_called(inner)}{beside}",
         source={"victim": _called(inner)},
         notes="accuracy was not measured behind the defence",
         force=force,
@@ -139,6 +143,9 @@ def listed() -> list[dict[str, Any]]:
 
 
 def _wrapped(victim: TorchVictim, name: str, options: dict[str, object], seed: int) -> TorchVictim:
+    if find(name).kind == "vote":
+        vote: TorchVictim = get_defence(name)(victim, **options)
+        return vote
     if find(name).kind == "smooth":
         known_options = _options_of(name)
         given = {key: _number(key, value, known_options[key]) for key, value in options.items()}

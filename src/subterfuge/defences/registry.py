@@ -19,15 +19,15 @@ class Entry:
     where : str
         ``module:function``. Of a ``wrap`` defence what it names is called with options alone and gives
         something that is drawn, applied and frozen (:class:`subterfuge.defences.input.defence.Defence`), or,
-        of kind ``smooth``, with the victim and options, and gives a victim. Of a ``train`` defence it is
-        called as ``train(victim, corpus, *, out, seed=0, force=False, report=None, **options)``: a loaded
-        victim, the folder of a labelled corpus, and the folder to make, which it writes with
+        of kinds ``smooth`` and ``vote``, with the victim and options, and gives a victim. Of a ``train``
+        defence it is called as ``train(victim, corpus, *, out, seed=0, force=False, report=None,
+        **options)``: a loaded victim, the folder of a labelled corpus, and the folder to make, which it writes with
         ``save_victim`` and returns as a Path; ``report(what, done, total)`` is told how far it is.
     about : str
         One line for people.
     kind : str
         ``wrap`` (something done to the sound before the victim hears it), ``smooth`` (a vote over noisy
-        copies) or ``train`` (a new victim, fitted on a corpus).
+        copies), ``vote`` (of several victims) or ``train`` (a new victim, fitted on a corpus).
     adaptive : str
         How an attacker who knows it goes through it: ``differentiable``, ``straight-through`` (a stand-in for
         the slope), ``expectation`` (over what is drawn), or, of a trained one, ``as it is``.
@@ -75,6 +75,11 @@ DEFENCES: dict[str, Entry] = {
         "a vote over copies with Gaussian noise, with a certified radius",
         kind="smooth",
         adaptive="expectation",
+    ),
+    "ensemble": Entry(
+        "subterfuge.defences.voting:ensemble",
+        "a vote of several victims, which must be outvoted",
+        kind="vote",
     ),
     "noise-training": Entry(
         f"{_TRAINING}.noise:noise_training",

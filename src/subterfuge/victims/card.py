@@ -25,6 +25,7 @@ KINDS = {
     "http": "",
     "defended": "",
     "smoothed": "",
+    "ensemble": "",
 }
 # Those that are torch networks on the waveform: their card says how they are built.
 NETWORKS = ("cnn", "musicnn", "huggingface")
@@ -32,9 +33,11 @@ NETWORKS = ("cnn", "musicnn", "huggingface")
 # Those that are neither trained nor computed by us: their card says how they are asked.
 OUTSIDE = ("onnx", "function", "http")
 
-# Those that are another victim, in the folder INNER beside the card, and what is done about it.
-WRAPPED = ("defended", "smoothed")
+# Those that are another victim, in the folder INNER beside the card, and what is done about it; or several,
+# in as many of the INNERS.
+WRAPPED = ("defended", "smoothed", "ensemble")
 INNER = "inner"
+INNERS = (INNER, *(f"{INNER}-{number}" for number in range(2, 10)))
 
 # What a network hears: the samples themselves, its front end being a part of it.
 WAVEFORM = "waveform"

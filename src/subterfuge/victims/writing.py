@@ -14,7 +14,7 @@ from subterfuge.errors import SubterfugeError
 from subterfuge.files import file_sha256, make_folder
 from subterfuge.victims.card import (
     CARD,
-    INNER,
+    INNERS,
     KINDS,
     NETWORKS,
     OUTSIDE,
@@ -31,7 +31,7 @@ from subterfuge.victims.trust import read_pickle, read_skops
 # What training writes beside a victim: its report and the page of it. They belong to the victim, and are
 # replaced with it.
 TRAINING, PAGE = "training.json", "index.html"
-OURS = frozenset({CARD, INNER, *KINDS.values(), TRAINING, PAGE})
+OURS = frozenset({CARD, *INNERS, *KINDS.values(), TRAINING, PAGE})
 
 
 def import_victim(
@@ -254,15 +254,16 @@ def save_victim(
 
 
 def _with_inner(model: Any, fill: Callable[[Path], object] | None) -> Callable[[Path], object]:
-    """Writes the victim behind a defence into a folder of its own, besides what else is to be written."""
-    inner = model.inner
+    """Writes each victim behind a defence into a folder of its own, besides what else is to be written."""
+    behind = getattr(model, "behind", None) or (model.inner,)
 
     def both(folder: Path) -> None:
-        info = getattr(inner, "info", None)
-        if info is not None and (info.folder / CARD).is_file():
-            shutil.copytree(info.folder, folder / INNER, ignore=lambda _, names: [*{*names} - OURS])
-        else:
-            save_victim(inner, out=folder / INNER, name=str(getattr(inner, "name", "") or INNER))
+        for inner, where in zip(behind, INNERS, strict=False):
+            info = getattr(inner, "info", None)
+            if info is not None and (info.folder / CARD).is_file():
+                shutil.copytree(info.folder, folder / where, ignore=lambda _, names: [*{*names} - OURS])
+            else:
+                save_victim(inner, out=folder / where, name=str(getattr(inner, "name", "") or where))
         if fill is not None:
             fill(folder)
 
@@ -412,6 +413,7 @@ def _versions(kind: str) -> dict[str, str]:
         "http": ["urllib3"],
         "defended": ["torch"],
         "smoothed": ["torch"],
+        "ensemble": ["torch"],
     }
     wanted = ["torch", "safetensors"] if kind in NETWORKS else own.get(kind, ["scikit-learn", "skops"])
     wanted += ["transformers"] if kind == "huggingface" else []
