@@ -21,8 +21,9 @@ class Entry:
         something that is drawn, applied and frozen (:class:`subterfuge.defences.input.defence.Defence`), or,
         of kinds ``smooth`` and ``vote``, with the victim and options, and gives a victim. Of a ``train``
         defence it is called as ``train(victim, corpus, *, out, seed=0, force=False, report=None,
-        **options)``: a loaded victim, the folder of a labelled corpus, and the folder to make, which it writes with
-        ``save_victim`` and returns as a Path; ``report(what, done, total)`` is told how far it is.
+        **options)``: a loaded victim, the folder of a labelled corpus, and the folder to make, which it
+        writes with ``save_victim`` and returns as a Path; ``report(what, done, total)`` is told how far it
+        is.
     about : str
         One line for people.
     kind : str
