@@ -29,6 +29,8 @@ class Prediction:
         What an attack would climb.
     tags : list of str, or None
         All that is heard, the surest first, where several labels may be; else None.
+    noticed : bool or None
+        Whether the victim's guard notices the clip, and so refuses it; None of a victim without one.
     """
 
     input: str
@@ -37,6 +39,7 @@ class Prediction:
     probabilities: dict[str, float] | None
     scores: dict[str, float]
     tags: list[str] | None = None
+    noticed: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The prediction as plain JSON types."""
@@ -60,6 +63,7 @@ def predict_file(path: str | Path, *, victim: Victim, victim_name: str) -> Predi
         probabilities=None if probabilities is None else _by_label(victim, probabilities[0].tolist()),
         scores=_by_label(victim, hearing.scores[0].tolist()),
         tags=tags_of(victim, hearing),
+        noticed=noticed_in(hearing),
     )
 
 
@@ -83,6 +87,11 @@ def tags_of(victim: Victim, hearing: Hearing) -> list[str] | None:
         return None
     order = hearing.scores[0].argsort(descending=True).tolist()
     return [victim.labels[i] for i in order if bool(hearing.tags[0, i])]
+
+
+def noticed_in(hearing: Hearing) -> bool | None:
+    """Whether a guard notices the first row; None where there is no guard."""
+    return None if hearing.noticed is None else bool(hearing.noticed[0])
 
 
 def _by_label(victim: Victim, values: list[float]) -> dict[str, float]:

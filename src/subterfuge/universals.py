@@ -311,7 +311,7 @@ def _written(
     """A held-out clip with the perturbation in it, on disk, and its record beside it."""
     from subterfuge.audibility.metrics import measure_audibility
     from subterfuge.audibility.snr import snr_db as measured
-    from subterfuge.predictions import label_of
+    from subterfuge.predictions import label_of, noticed_in
 
     began = time.monotonic()
     source = read_audio(path)
@@ -332,7 +332,7 @@ def _written(
         victim=name,
         attack="universal",
         target=victim.labels[label],
-        success=int(after.predicted[0]) == label,
+        success=int(after.predicted[0]) == label and not noticed_in(after),
         predicted_before=label_of(victim, before),
         predicted_after=label_of(victim, after, label),
         probabilities_before=shown[0],
@@ -343,6 +343,7 @@ def _written(
         seconds=round(time.monotonic() - began, 3),
         seed=seed,
         version=__version__,
+        noticed=noticed_in(after),
         notes=["this clip was not among those that the perturbation was learnt from"],
     )
     write_text(there.with_name(there.stem + ".json"), strict_json(record.as_json()) + "\n")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from small_band import Command
+import soundfile
+from small_band import LABELS, RATE, Command, sound
 
 from subterfuge.defences.registry import DEFENCES
 
@@ -61,6 +64,44 @@ def test_a_vote_of_several_is_one_victim(command: Command, flute: Path) -> None:
                    "--audibility", "l2")  # fmt: skip
     record = json.loads(told.out)[0]
     assert told.code == 0 and record["success"] and record["predicted_after"] == "cla"
+
+
+def test_a_guard_says_what_it_notices_and_an_attack_must_pass_it(command: Command, flute: Path) -> None:
+    for label in LABELS:
+        (Path("corpus") / label).mkdir(parents=True)
+        for n in range(6):
+            soundfile.write(f"corpus/{label}/{label}{n}.wav", sound(label, seed=n, seconds=0.25), RATE)
+    done = command("defend", "victims/band", "--train", "detector", "--corpus", "corpus", "--option",
+                   "clips=20", "--option", "false_alarms=0.2", "--out", "made", "--json")  # fmt: skip
+    info = json.loads(done.out)
+    assert info["kind"] == "guarded" and info["options"]["detector"] == "mahalanobis"
+    assert set(info["accuracy"]) == {"held_out_grouped", "held_out_unguarded", "held_out_false_alarms"}
+    soundfile.write("hiss.wav", 0.3 * np.random.default_rng(0).normal(size=11025), RATE)
+    told = command("predict", "hiss.wav", "--victim", "made")
+    assert "  NOTICED by the guard, and refused\n" in told.out
+    (seen,) = json.loads(command("predict", "hiss.wav", "--victim", "made", "--json").out)
+    assert seen["noticed"] is True
+    (bare,) = json.loads(command("predict", "hiss.wav", "--victim", "victims/band", "--json").out)
+    assert bare["noticed"] is None and bare["scores"] == seen["scores"]
+
+    card = json.loads(Path("made/victim.json").read_text())
+    quick = ("--to", "cla", "--victim", "made", "--steps", 40, "--json", "--audibility", "l2")
+
+    def attacked(threshold: float) -> tuple[int, dict[str, Any]]:
+        card["options"]["threshold"] = threshold
+        Path("made/victim.json").write_text(json.dumps(card))
+        told = command("attack", flute, *quick, "--out", f"out{threshold}")
+        return told.code, json.loads(told.out)[0]
+
+    # All is let through, and then nothing is: the same clip, and the file read back decides.
+    code, record = attacked(1e9)
+    assert code == 0 and record["success"] and record["noticed"] is False
+    code, record = attacked(-1e9)
+    assert code == 1 and not record["success"] and record["noticed"] is True
+    assert any("false alarm" in note for note in record["notes"])
+    told = command("attack", flute, "--to", "flu", "--victim", "made", "--steps", 5, "--out", "same")
+    assert told.code == 1 and "heard as flute, now flute, but noticed by the victim's guard" in told.out
+    assert "its guard refuses it" in Path("same/index.html").read_text()
 
 
 @pytest.mark.parametrize(

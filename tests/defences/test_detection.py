@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 from torch import Tensor
+from training_tones import SR, corpus_of_tones
 
 from subterfuge.attacks.whitebox.minimal import minimal
+from subterfuge.corpora.open import open_corpus
 from subterfuge.criteria import Targeted, Untargeted
+from subterfuge.defences.defend import defend
 from subterfuge.defences.detection.detector import roc, threshold_for
 from subterfuge.defences.detection.guarded import Guarded
 from subterfuge.defences.detection.stability import Stability
@@ -17,6 +23,9 @@ from subterfuge.defences.detection.statistics import Forest, Mahalanobis, featur
 from subterfuge.defences.input.defence import make
 from subterfuge.errors import SubterfugeError
 from subterfuge.features.summary import librosa25
+from subterfuge.training.splits import hold_out
+from subterfuge.training.train import train
+from subterfuge.victims.store import load_victim, save_victim
 from subterfuge.victims.victim import Hearing, TorchVictim
 
 
@@ -168,6 +177,112 @@ def test_a_clip_that_is_noticed_reaches_no_goal() -> None:
     assert both.verdict(y).allowance.tolist() == pytest.approx([-2.0])
     with pytest.raises(SubterfugeError, match="threshold"):
         Guarded(Planes(), guarded.detector, threshold=math.nan)
+
+
+class Envelope:
+    """A guard that cannot be kept."""
+
+    differentiable = False
+
+    def score(self, y: Tensor) -> Tensor:
+        return y.abs().amax(1)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of tones and a plain victim trained on it."""
+    folder = tmp_path_factory.mktemp("guarding")
+    corpus_of_tones(folder / "corpus", clips=12, seconds=0.3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SUBTERFUGE_CACHE", str(folder / "cache"))
+        train(open_corpus(folder / "corpus"), out=folder / "plain", tune=0, sample_rate=SR)
+    return folder
+
+
+def audio(path: Path) -> Tensor:
+    return torch.from_numpy(soundfile.read(path)[0]).float()[None]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"groups": "true"}, {"kind": "stability", "transforms": "median,noise"}],
+    ids=lambda one: str(one),
+)
+def test_a_guard_is_fitted_kept_and_hears_the_same_again(
+    home: Path, tmp_path: Path, options: dict[str, object]
+) -> None:
+    out = defend(
+        home / "plain",
+        train="detector",
+        corpus=home / "corpus",
+        out=tmp_path / "made",
+        options={**options, "false_alarms": "0.25"},
+    )
+    card = json.loads((out / "victim.json").read_text())
+    told = card["accuracy"]
+    assert card["kind"] == "guarded" and "guard" in card["trained"]
+    assert told["held_out_grouped"] <= told["held_out_unguarded"]
+    assert told["held_out_unguarded"] - told["held_out_grouped"] <= told["held_out_false_alarms"] + 1e-9
+    names = {path.name for path in out.iterdir()}
+    assert names == {"victim.json", "model.safetensors", "inner"} and not list(out.rglob("*.pkl"))
+    first = load_victim(out)
+    assert isinstance(first, Guarded) and first.labels == ("cla", "flu", "tru")
+    # Kept anew, and read again: to the bit.
+    again = load_victim(save_victim(first, out=tmp_path / "again"))
+    y = torch.cat([audio(home / f"corpus/{label}/{label}0.wav") for label in ("cla", "flu", "tru")])
+    strange = 0.2 * torch.randn(1, y.shape[1], generator=generator(4))
+    y = torch.cat([y, strange])
+    for ask in ("hear", "verdict"):
+        one, two = getattr(first, ask)(y), getattr(again, ask)(y)
+        assert torch.equal(one.scores, two.scores) and torch.equal(one.allowance, two.allowance)
+        assert torch.equal(one.noticed, first.noticed(y))
+    assert torch.equal(first.noticed(y), again.noticed(y))
+    assert torch.equal(first.detector.score(y), again.detector.score(y))
+    if "groups" in options:
+        assert first.noticed(strange).tolist() == [True]
+        bare = load_victim(home / "plain")
+        assert torch.equal(first.scores(y), bare.scores(y))
+
+
+def test_the_threshold_comes_from_clips_that_nothing_was_fitted_on(home: Path, tmp_path: Path) -> None:
+    """By hand: the training side's features, then the first half of the others' scores."""
+    out = defend(home / "plain", train="detector", corpus=home / "corpus", out=tmp_path / "made", seed=3)
+    clips, victim = open_corpus(home / "corpus").clips, load_victim(out)
+    assert isinstance(victim, Guarded)
+    labels, recordings = [one.label for one in clips], [one.recording for one in clips]
+    side = hold_out(labels, recordings, seed=3)
+    fitted = torch.cat([librosa25(audio(clips[i].path), sr=SR).double() for i in side.train])
+    scores = {i: float(victim.detector.score(audio(clips[i].path))) for i in range(len(clips))}
+    by_hand = Mahalanobis(fitted, sample_rate=SR)
+    for i, score in scores.items():
+        there = by_hand.distance(librosa25(audio(clips[i].path), sr=SR))
+        assert score == pytest.approx(float(there), rel=1e-6)
+    held = [scores[i] for i in side.test]
+    assert min(abs(victim.threshold - score) for score in held) < 1e-9
+    # 5 % of so few is none: the largest of one half, which some of the other half may pass.
+    assert sum(score <= victim.threshold for score in held) >= len(held) / 2
+
+
+def test_what_cannot_be_fitted_or_kept_is_told(home: Path, tmp_path: Path) -> None:
+    for options, message in (
+        ({"kind": "stabilty"}, "did you mean stability"),
+        ({"false_alarms": "1.5"}, "false alarms"),
+        ({"clips": "1"}, "clips"),
+        ({"kind": "stability", "transforms": "medain"}, "did you mean median"),
+    ):
+        with pytest.raises(SubterfugeError, match=message):
+            defend(
+                home / "plain", train="detector", corpus=home / "corpus", out=tmp_path / "no", options=options
+            )
+    with pytest.raises(SubterfugeError, match="expected mahalanobis or stability to keep"):
+        save_victim(Guarded(load_victim(home / "plain"), Envelope(), threshold=1.0), out=tmp_path / "no")
+    assert not (tmp_path / "no").exists()
+    made = defend(home / "plain", train="detector", corpus=home / "corpus", out=tmp_path / "made")
+    card = json.loads((made / "victim.json").read_text())
+    for options, message in (({"detector": "ear"}, "got 'ear'"), ({"threshold": "x"}, "cannot be")):
+        (made / "victim.json").write_text(json.dumps({**card, "options": {**card["options"], **options}}))
+        with pytest.raises(SubterfugeError, match=message):
+            load_victim(made)
 
 
 def test_away_too_it_stays_below() -> None:

@@ -42,6 +42,9 @@ class Record:
     survives : dict of str to dict of str to float
         Where that was asked for: how often it still succeeds after each transform, at each strength
         (:func:`subterfuge.attacks.survival.survival`).
+    noticed : bool or None
+        Whether the victim's guard notices the adversarial file, which then is no success whatever is heard;
+        None of a victim without a guard.
     """
 
     input: str
@@ -62,6 +65,7 @@ class Record:
     version: str
     notes: list[str] = field(default_factory=list)
     survives: dict[str, dict[str, float]] = field(default_factory=dict)
+    noticed: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The record as plain JSON types."""

@@ -37,7 +37,7 @@ from subterfuge.audio import (
 from subterfuge.criteria import Criterion, Untargeted
 from subterfuge.errors import SubterfugeError
 from subterfuge.files import make_folder, strict_json, write_text
-from subterfuge.predictions import label_of, tags_of
+from subterfuge.predictions import label_of, noticed_in, tags_of
 from subterfuge.transforms.transform import Transform
 from subterfuge.victims.victim import Hearing, Victim
 
@@ -166,6 +166,8 @@ def attack_file(
     if after.multilabel:
         tags = [", ".join(tags_of(victim, one) or ["nothing"]) for one in (before, after)]
         notes.append(f"this victim may hear several labels at once; before: {tags[0]}; after: {tags[1]}")
+    if noticed_in(before):
+        notes.append("the original is noticed by the victim's guard as it is: a false alarm")
     # Who has pressed Ctrl-C already is not kept waiting for the slow one (and a report would raise it again).
     told = None if interrupted else report
     audibility = _audibility(source, written, level, visqol and not interrupted, told)
@@ -198,6 +200,7 @@ def attack_file(
         version=__version__,
         notes=notes,
         survives=survives,
+        noticed=noticed_in(after),
     )
     write_text(written.with_name(written.stem + ".json"), strict_json(record.as_json()) + "\n")
     return record

@@ -14,6 +14,7 @@ from subterfuge.attacks.registry import get_attack
 from subterfuge.audibility.masking import noise_to_mask
 from subterfuge.audit.plan import COLUMNS, Plan
 from subterfuge.criteria import Criterion, Targeted, Untargeted
+from subterfuge.predictions import noticed_in
 from subterfuge.victims.victim import Victim
 
 Told = dict[str, Any]
@@ -69,10 +70,16 @@ def attempt(
 
 
 def judged(victim: Victim, y: Tensor, found: Tensor, plan: Plan, heard: int) -> Told:
-    """Whether audio of 16 bits does what was wanted, by the victim's own ``predict``, and what it cost."""
+    """Whether audio of 16 bits does what was wanted, by the victim's own ``predict``, and what it cost.
+
+    What a guard notices does nothing.
+    """
     found = (found.clamp(-1, 1 - 1 / _LATTICE) * _LATTICE).round() / _LATTICE
-    label = int(victim.predict(found)[0])
+    with torch.no_grad():
+        hearing = victim.hear(found)
+    label = int(hearing.predicted[0])
     won = label != heard if plan.to is None else victim.labels[label] == plan.to
+    won = won and not noticed_in(hearing)
     change = float(torch.linalg.vector_norm((found - y).double()))
     snr = math.inf if change == 0 else 20 * math.log10(float(y.double().norm()) / change + 1e-300)
     worst = float(noise_to_mask(y, found, sr=victim.sample_rate).max())

@@ -23,6 +23,7 @@ from subterfuge.corpora.corpus import Clip
 from subterfuge.criteria import Targeted, Untargeted
 from subterfuge.errors import SubterfugeError
 from subterfuge.files import file_sha256, make_folder, strict_json, write_text
+from subterfuge.predictions import noticed_in
 from subterfuge.runs import load_on
 from subterfuge.victims.victim import Victim
 from subterfuge.workers import each
@@ -128,17 +129,16 @@ def examine(job: Job) -> Told:
         write_text(kept, strict_json(told) + "\n")
 
     if "clean" not in told:
-        called = victim.labels[int(victim.predict(y)[0])]
+        called, right = _called(victim, y, job.label)
         about = {"file": Path(job.path).name, "label": job.label, "heard": called}
-        keep("clean", {**about, "right": called == job.label})
+        keep("clean", {**about, "right": right})
     heard = victim.labels.index(told["clean"]["heard"])
     if "corruptions" not in told:
         battery = corruptions()
         keep(
             "corruptions",
             {
-                name: victim.labels[int(victim.predict(corrupt(y, victim.sample_rate, plan.seed))[0])]
-                == job.label
+                name: _called(victim, corrupt(y, victim.sample_rate, plan.seed), job.label)[1]
                 for name, corrupt in battery.items()
             },
         )
@@ -153,6 +153,14 @@ def examine(job: Job) -> Told:
     if "certified" not in told:
         keep("certified", _certified(victim, y, plan))
     return told
+
+
+@torch.no_grad()
+def _called(victim: Victim, y: torch.Tensor, label: str) -> tuple[str, bool]:
+    """What is heard in a clip, and whether that is right; what a guard refuses is not."""
+    heard = victim.hear(y)
+    called = victim.labels[int(heard.predicted[0])]
+    return called, called == label and not noticed_in(heard)
 
 
 def _certified(victim: Victim, y: torch.Tensor, plan: Plan) -> float | None:

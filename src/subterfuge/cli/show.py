@@ -30,6 +30,8 @@ def as_json(value: Any) -> None:
 def prediction(seen: Prediction) -> None:
     """One file: what is heard, then every label with its probability (or score) and a bar."""
     print(f"{seen.input}: {', '.join(map(_named, seen.tags or [seen.predicted]))}")
+    if seen.noticed is not None:
+        print(f"  {'NOTICED by the guard, and refused' if seen.noticed else 'not noticed by the guard'}")
     values = seen.probabilities or seen.scores
     for label, value in sorted(values.items(), key=lambda item: -item[1]):
         width = max(len(full_name(x)) for x in values)
@@ -70,6 +72,8 @@ def sentence(record: Record) -> str:
         heard = f"heard as {before}, now {after} (verified from disk)"
         if math.isinf(record.snr_db) and record.snr_db > 0:
             heard = f"heard as {before} already, so nothing was changed (verified from disk)"
+    elif record.noticed:
+        heard = f"FAILED, heard as {before}, now {after}, but noticed by the victim's guard"
     elif record.predicted_after == record.target:
         heard = f"FAILED, heard as {before}, now {after}, but not as surely as asked"
     else:

@@ -32,6 +32,13 @@ def read_wrapped(info: VictimInfo) -> TorchVictim:
 
             more = INNERS[1 : int(options.pop("voters"))]
             victim = Voting([inner, *(_behind(info, one) for one in more)], **options)
+        elif info.kind == "guarded":
+            from subterfuge.defences.detection.guarded import Guarded
+            from subterfuge.defences.detection.kept import read_detector
+            from subterfuge.victims.kinds import read_safetensors
+
+            detector = read_detector(options, read_safetensors(info.weights), inner)
+            victim = Guarded(inner, detector, threshold=options["threshold"], weight=options["weight"])
         else:
             defence = make(str(options.pop("defence", "")), **options.pop("with", {}))
             victim = Defended(inner, defence, **options)

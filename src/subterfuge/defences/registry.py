@@ -82,6 +82,12 @@ DEFENCES: dict[str, Entry] = {
         "a vote of several victims, which must be outvoted",
         kind="vote",
     ),
+    "detector": Entry(
+        "subterfuge.defences.detection.fitting:detector",
+        "a guard that refuses what does not look like clean clips",
+        kind="train",
+        adaptive="differentiable",
+    ),
     "noise-training": Entry(
         f"{_TRAINING}.noise:noise_training",
         "the seed's: three clips in ten with white noise",

@@ -39,6 +39,10 @@ def verdict(record: Record) -> Markup:
             "The victim heard {}; it now hears {}, and says so of the file as written, read back from disk{}."
         ).format(before, after, _and(size))
         text += Markup(" Any other label would have done.") if away else Markup("")
+    elif record.noticed:
+        text = Markup(
+            "Noticed: the victim heard {} and hears {} in the file as written, but its guard refuses it."
+        ).format(before, after)
     elif not away and record.predicted_after == record.target:
         text = Markup(
             "Not as surely as asked: the victim heard {} and hears {} in the file as written{}."

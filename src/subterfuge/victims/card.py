@@ -26,6 +26,7 @@ KINDS = {
     "defended": "",
     "smoothed": "",
     "ensemble": "",
+    "guarded": "model.safetensors",
 }
 # Those that are torch networks on the waveform: their card says how they are built.
 NETWORKS = ("cnn", "musicnn", "huggingface")
@@ -35,7 +36,7 @@ OUTSIDE = ("onnx", "function", "http")
 
 # Those that are another victim, in the folder INNER beside the card, and what is done about it; or several,
 # in as many of the INNERS.
-WRAPPED = ("defended", "smoothed", "ensemble")
+WRAPPED = ("defended", "smoothed", "ensemble", "guarded")
 INNER = "inner"
 INNERS = (INNER, *(f"{INNER}-{number}" for number in range(2, 10)))
 

@@ -69,7 +69,7 @@ def write_weights(model: Any, kind: str, path: Path, *, copy_of: Path | None = N
     """Write what a model has learnt, and make sure that it can be read again."""
     if copy_of is not None or kind == "onnx":
         shutil.copyfile(copy_of or model.path, path)
-    elif kind in NETWORKS:
+    elif kind in (*NETWORKS, "guarded"):
         from safetensors.torch import save
 
         # Not save_file, whose files nobody but their owner may read, whatever the umask says.
@@ -102,7 +102,7 @@ def read_victim(info: VictimInfo) -> TorchVictim:
     path = info.weights
     said: dict[str, Any] = {"labels": info.labels, "sample_rate": info.sample_rate, "name": info.name}
     if info.kind in NETWORKS:
-        return _network(info.kind)(info.network, _read_safetensors(path), **said)
+        return _network(info.kind)(info.network, read_safetensors(path), **said)
     model = read_skops(path)
     said["features"] = info.features
     if info.kind == "svm":
@@ -130,7 +130,14 @@ def _network(kind: str) -> Callable[..., TorchVictim]:
     return HuggingFaceVictim
 
 
-def _read_safetensors(path: Path) -> dict[str, Any]:
+def read_safetensors(path: Path) -> dict[str, Any]:
+    """Tensors by name.
+
+    Raises
+    ------
+    SubterfugeError
+        If the file cannot be read.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

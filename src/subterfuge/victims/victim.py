@@ -57,6 +57,11 @@ class Hearing:
     mean: bool = False
     allowance: Tensor | None = None
 
+    @property
+    def noticed(self) -> Tensor | None:
+        """Which rows a guard notices, bool, shape (batch,); None of a victim without one."""
+        return None if self.allowance is None else self.allowance.detach() < 0
+
     def pooled(self, values: list[Tensor]) -> Tensor:
         """The least of one value for each, or their mean; shape of one of them."""
         stacked = torch.stack([one.to(values[0].dtype) for one in values])

@@ -414,6 +414,7 @@ def _versions(kind: str) -> dict[str, str]:
         "defended": ["torch"],
         "smoothed": ["torch"],
         "ensemble": ["torch"],
+        "guarded": ["torch", "safetensors"],
     }
     wanted = ["torch", "safetensors"] if kind in NETWORKS else own.get(kind, ["scikit-learn", "skops"])
     wanted += ["transformers"] if kind == "huggingface" else []

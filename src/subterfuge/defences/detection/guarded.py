@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from subterfuge.defences.detection.detector import Detector
+from subterfuge.defences.detection.kept import options_of, weights_of
 from subterfuge.errors import SubterfugeError
 from subterfuge.victims.around import Around
 from subterfuge.victims.victim import Hearing, Victim
@@ -52,6 +54,9 @@ class Guarded(Around):
     [False, False]
     """
 
+    kind = "guarded"
+    name: str
+
     def __init__(self, victim: Victim, detector: Detector, *, threshold: float, weight: float = 1.0) -> None:
         if math.isnan(threshold):
             raise SubterfugeError("threshold: got NaN, expected a number")
@@ -59,7 +64,17 @@ class Guarded(Around):
             raise SubterfugeError(f"weight: got {weight}, expected a positive number")
         # Of a detector without a gradient the victim's own still leads; what is noticed is refused.
         super().__init__(victim)
+        self.name = self.kind
         self.detector, self.threshold, self.weight = detector, float(threshold), float(weight)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a victim's card says of it."""
+        return {**options_of(self.detector), "threshold": self.threshold, "weight": self.weight}
+
+    def weights(self) -> dict[str, Tensor]:
+        """What the detector has learnt."""
+        return weights_of(self.detector)
 
     @torch.no_grad()
     def noticed(self, y: Tensor) -> Tensor:

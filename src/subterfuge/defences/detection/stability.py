@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,15 +49,22 @@ class Stability:
         if not transforms:
             raise SubterfugeError("detection: got no transforms, expected at least one")
         generator = torch.Generator().manual_seed(seed)
-        self.victim = victim
+        self.victim, self.seed = victim, seed
         self.variants: tuple[Frozen, ...] = tuple(freeze(one, generator) for one in transforms)
         self.differentiable = victim.differentiable
         self.temperature = 1.0
 
-    def fit(self, clean: Tensor) -> Stability:
-        """Set the temperature on clean clips, shape (batch, samples); itself."""
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a victim's card says of it, where all transforms are input defences."""
+        each = [one.transform for one in self.variants]
+        said = [{"defence": one.name, "with": asdict(one)} for one in each]  # type: ignore[call-overload]
+        return {"transforms": said, "seed": self.seed}
+
+    def fit(self, clean: Iterable[Tensor]) -> Stability:
+        """Set the temperature on clean clips, each of shape (samples,); itself."""
         with torch.no_grad():
-            scores = self.victim.scores(clean).double()
+            scores = torch.cat([self.victim.scores(one[None]) for one in clean]).double()
         spread = float((scores - scores.mean(1, keepdim=True)).square().mean().sqrt())
         self.temperature = spread if spread > 0 else 1.0
         return self

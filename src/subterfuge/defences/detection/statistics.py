@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -66,6 +66,26 @@ class Mahalanobis:
         z = within / self.spread
         covariance = z.T @ z / max(1, len(z) - len(own)) + _RIDGE * torch.eye(z.shape[1], dtype=z.dtype)
         self.whiten = torch.linalg.inv(torch.linalg.cholesky(covariance))
+
+    def statistics(self) -> dict[str, Tensor]:
+        """All that it has learnt, for :meth:`of`."""
+        return {"means": self.means, "spread": self.spread, "whiten": self.whiten}
+
+    @classmethod
+    def of(cls, statistics: Mapping[str, Tensor], *, sample_rate: int) -> Mahalanobis:
+        """The same again, to the bit.
+
+        Examples
+        --------
+        >>> first = Mahalanobis(torch.eye(3), sample_rate=8000)
+        >>> again = Mahalanobis.of(first.statistics(), sample_rate=8000)
+        >>> torch.equal(again.distance(torch.ones(1, 3)), first.distance(torch.ones(1, 3)))
+        True
+        """
+        made = cls.__new__(cls)
+        made.sample_rate = sample_rate
+        made.means, made.spread, made.whiten = (statistics[key] for key in ("means", "spread", "whiten"))
+        return made
 
     def distance(self, features: Tensor) -> Tensor:
         """Of feature vectors, shape (batch, features) to (batch,)."""
