@@ -31,7 +31,7 @@ RANDOM = {"draws": 4}
 
 @dataclass(frozen=True)
 class Trial:
-    """A victim: one of a family, wrapped, or trained from another trial's; of one clip in so many if slow."""
+    """A victim: one of a family, wrapped, or trained from another trial's; attacked on one clip in so many."""
 
     name: str
     family: str
@@ -51,16 +51,16 @@ def wraps(family: str) -> list[Trial]:
     for name, entry in DEFENCES.items():
         if entry.kind not in ("wrap", "smooth"):
             continue
-        slow = entry.adaptive == "expectation"
+        draws = entry.adaptive == "expectation"
         found.append(
             Trial(
                 f"{family}-{name}",
                 family,
                 entry.about,
                 wrapped=(name,),
-                options=RANDOM if slow else {},
+                options=RANDOM if draws else {},
                 base=f"{family}-plain",
-                every=2 if slow else 1,
+                every=2,
             )
         )
     return found
@@ -271,8 +271,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("corpus", type=Path, help="the orchestra, one folder a class")
     parser.add_argument("--recordings", type=Path, help="real recordings, one folder a class")
     parser.add_argument("--heard", type=int, default=440, help="clips held out that are listened to")
-    parser.add_argument("--attacked", type=int, default=8, help="of these, attacked (half where it draws)")
-    parser.add_argument("--reals", type=int, default=4, help="recordings attacked (half where it draws)")
+    parser.add_argument("--attacked", type=int, default=8, help="of these, attacked (half if wrapped)")
+    parser.add_argument("--reals", type=int, default=4, help="recordings attacked (half if wrapped)")
     parser.add_argument("--steps", type=int, default=60, help="gradient queries of `minimal`")
     parser.add_argument("--masked-steps", type=int, default=120, help="gradient queries of `masked`")
     parser.add_argument("--votes", type=int, default=500, help="of the smoothed, for a certificate")

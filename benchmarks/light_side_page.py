@@ -22,7 +22,7 @@ where it draws), away from the label heard, by `minimal` with {steps} gradient q
   recordings of real players (among all 11 labels); *points lost* of the former against no defence, with the
   95 % interval of the difference on the same clips.
 - *minimal*, *masked*: median SNR in dB of the change that sufficed, over {attacked} clips held out and
-  {real_attacked} recordings that are heard rightly (half as many where a defence draws); the lower, the
+  {real_attacked} recordings that are heard rightly (half as many of what is wrapped); the lower, the
   louder the change had to be. A failure counts as −∞. *dearer* is `minimal` against that without a defence.
 - *least NMR*: median of the worst noise-to-mask ratio that `masked` needed, in dB; *heard*: the share of
   clips whose least audible change is above the masking threshold somewhere (NMR over 0 dB), or was not found.
