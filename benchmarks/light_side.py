@@ -31,7 +31,7 @@ RANDOM = {"draws": 4}
 
 @dataclass(frozen=True)
 class Trial:
-    """A victim: one of a family, wrapped, or trained from another trial's; attacked on one clip in so many."""
+    """A victim: one of a family, wrapped, or trained from another; attacked on one clip in so many."""
 
     name: str
     family: str
