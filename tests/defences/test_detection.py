@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from training_tones import SR, corpus_of_tones
 
+from subterfuge.attacks.oracle import Oracle
+from subterfuge.attacks.registry import get_attack
 from subterfuge.attacks.whitebox.minimal import minimal
 from subterfuge.corpora.open import open_corpus
 from subterfuge.criteria import Targeted, Untargeted
@@ -177,6 +179,52 @@ def test_a_clip_that_is_noticed_reaches_no_goal() -> None:
     assert both.verdict(y).allowance.tolist() == pytest.approx([-2.0])
     with pytest.raises(SubterfugeError, match="threshold"):
         Guarded(Planes(), guarded.detector, threshold=math.nan)
+
+
+@pytest.mark.parametrize("access", ["scores", "top-k", "label"])
+def test_a_black_box_is_told_of_a_guard_what_it_refuses_and_no_more(access: str, tmp_path: Path) -> None:
+    y = clip().repeat(5, 1)
+    y[:, 1] = torch.tensor([0.0, 0.04, 0.2, 0.4, 0.6])  # the last three are noticed; the last two are heard
+    bare = Oracle(Planes(), access=access, top=2)
+    guarded = Guarded(Planes(), Norm(torch.full((7,), 0.1)), threshold=0.15)
+    log = tmp_path / "log.jsonl"
+    for box in (
+        Oracle(guarded, access=access, top=2),
+        *(Oracle(guarded, access=access, top=2, log=log),) * 2,
+    ):
+        for _ in range(2):
+            heard, free = box.hear(y), bare.hear(y)
+            assert heard.noticed is not None and heard.noticed.tolist() == [False, False, True, True, True]
+            torch.testing.assert_close(heard.scores[:2], free.scores[:2].to(heard.scores.dtype))
+            # Refusals are all alike, worse than any other answer, and reach nothing.
+            for criterion in (Targeted("second"), Untargeted("first")):
+                goal = criterion.bind(Planes(), y)
+                assert not bool(goal.reached(heard).any())
+                margin = goal.margin(heard)
+                assert len(set(margin[2:].tolist())) == 1 and float(margin[2]) < float(margin[:2].amin())
+                torch.testing.assert_close(margin[:2], goal.margin(free)[:2].to(margin.dtype))
+            assert heard.predicted[2:].tolist() == [0, 0, 0] and len(heard.scores[2:].unique(dim=0)) == 1
+            # Nor do answers tell how near they are to being noticed.
+            assert heard.allowance is not None and len(heard.allowance[:2].unique()) == 1
+        with pytest.raises(SubterfugeError, match="refuses the clip"):
+            box.predict(y[2:])
+    assert Oracle(guarded, access=access, log=log).hear(y).noticed.tolist() == heard.noticed.tolist()
+    assert '"refused": true' in log.read_text()
+
+
+def test_an_attack_on_a_guarded_black_box_ends_with_what_is_let_through() -> None:
+    """The nearest is noticed; told by label alone, it is left for what is not."""
+    y, guard = clip(), Norm(torch.full((7,), 0.1))
+    victims = Planes(), Guarded(Planes(), guard, threshold=0.4)
+    found = [
+        get_attack("surfree")(
+            Oracle(one, access="label"), y, Targeted("second"), steps=300, generator=generator()
+        )
+        for one in victims
+    ]
+    assert [bool(one.success[0]) for one in found] == [True, True]
+    assert [bool(victims[1].noticed(one.audio)[0]) for one in found] == [True, False]
+    assert victims[1].predict(found[1].audio).tolist() == [1]
 
 
 class Envelope:

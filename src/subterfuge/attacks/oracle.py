@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 
 import torch
@@ -13,14 +14,25 @@ from subterfuge.errors import SubterfugeError
 from subterfuge.victims.victim import Hearing, Victim
 
 ACCESS = ("gradients", "scores", "top-k", "label")
+# How far a refusal is beyond the guard's threshold, and any other answer within: more than margins are, as
+# log-probabilities go, and the same for all, so that it tells no more than which of the two it is.
+_REFUSED = 100.0
 # What each attack may be given: more than it needs is no harm.
 _GRANTS = {"gradients": 3, "scores": 2, "top-k": 1, "label": 0}
+
+
+# Prediction, scores, whether these are log-probabilities, whether of several labels, and of a guarded victim
+# what is refused; the same of one clip in the log.
+_Told = tuple[Tensor, Tensor, bool, bool, Tensor | None]
+_Known = tuple[int, list[float], bool, bool, bool | None]
 
 
 class Oracle:
     """A victim as a black box: scores, the best few scores, or the label alone.
 
     It is a victim like any other, so whatever asks a victim can ask it. Each row of each call is one query.
+    Of a guarded victim a clip that is noticed is answered by a refusal, whatever the access: no label, no
+    scores (all are the same), and no goal is reached. How near the others are to being noticed is not told.
 
     Parameters
     ----------
@@ -34,8 +46,9 @@ class Oracle:
         How many labels ``top-k`` shows.
     log : path, optional
         Where every question and answer is written to, one JSON object a line: ``sha256`` of the waveform
-        (float32, little endian), ``predicted``, ``scores``. What an earlier run has written there is
-        answered from it, without asking the victim again, as long as the questions are the same.
+        (float32, little endian), ``predicted``, ``scores``, of a guarded victim ``refused``. What an earlier
+        run has written there is answered from it, without asking the victim again, as long as the questions
+        are the same.
 
     Attributes
     ----------
@@ -83,30 +96,41 @@ class Oracle:
         SubterfugeError
             If probabilities are wanted that the access, or the victim, does not give.
         """
-        if self._log is None:
-            predicted, scores, shown, several = self._ask(y)
-        else:
-            predicted, scores, shown, several = self._ask_log(y)
+        told = self._ask(y) if self._log is None else self._ask_log(y)
+        predicted, scores, shown, several, refused = told
         self.queries += len(y)
+        allowance = None if refused is None else torch.where(refused, -_REFUSED, _REFUSED).to(scores.dtype)
         if self.access == "label":
             if probabilities:
                 raise SubterfugeError("confidence: got one with access to labels alone, expected none")
-            if several:
-                return Hearing(scores, predicted, multilabel=True)
-            return Hearing(torch.nn.functional.one_hot(predicted, len(self.labels)).to(y.dtype), predicted)
+            if not several:
+                scores = torch.nn.functional.one_hot(predicted, len(self.labels)).to(y.dtype)
+                scores = scores if refused is None else scores * ~refused[:, None]
+            return Hearing(scores, predicted, multilabel=several, allowance=allowance)
         if self.access == "top-k":
             scores = _top(scores, min(self.top, scores.shape[1]), shown, several)
-        return Hearing(
-            scores, predicted, scores.exp() if probabilities and shown else None, multilabel=several
-        )
+        given = scores.exp() if probabilities and shown else None
+        return Hearing(scores, predicted, given, multilabel=several, allowance=allowance)
 
     def scores(self, y: Tensor) -> Tensor:
         """One score per label, shape (batch, labels)."""
         return self.hear(y).scores
 
     def predict(self, y: Tensor) -> Tensor:
-        """Index of the label heard, int64, shape (batch,)."""
-        return self.hear(y).predicted
+        """Index of the label heard, int64, shape (batch,).
+
+        Raises
+        ------
+        SubterfugeError
+            If one is refused: then none is told.
+        """
+        heard = self.hear(y)
+        if heard.noticed is not None and bool(heard.noticed.any()):
+            raise SubterfugeError(
+                "the victim's guard refuses the clip as it is, so that what it hears there is not told; "
+                "expected a label to leave or to reach"
+            )
+        return heard.predicted
 
     def probabilities(self, y: Tensor) -> Tensor | None:
         """Probabilities as far as they are shown, shape (batch, labels), or None."""
@@ -116,39 +140,53 @@ class Oracle:
         """As :meth:`hear`: a black box has no other path."""
         return self.hear(y)
 
-    def _ask(self, y: Tensor) -> tuple[Tensor, Tensor, bool, bool]:
-        """Prediction and scores of the victim, whether these are log-probabilities, and of several labels."""
+    def _ask(self, y: Tensor) -> _Told:
+        """What the victim tells, whatever it is behind."""
+        shown = False
         if self.access == "label":
             hearing = self.victim.hear(y)
-            signs = hearing.tags.to(y.dtype) * 2 - 1
-            return hearing.predicted, signs, False, hearing.multilabel
-        hearing = self.victim.hear(y, probabilities=True)
-        if hearing.probabilities is None or hearing.multilabel:
-            return hearing.predicted, hearing.scores, False, hearing.multilabel
-        tiny = torch.finfo(hearing.probabilities.dtype).tiny
-        return hearing.predicted, hearing.probabilities.clamp(min=tiny).log(), True, False
+            scores = hearing.tags.to(y.dtype) * 2 - 1
+        else:
+            hearing = self.victim.hear(y, probabilities=True)
+            scores, p = hearing.scores, hearing.probabilities
+            if p is not None and not hearing.multilabel:
+                scores, shown = p.clamp(min=torch.finfo(p.dtype).tiny).log(), True
+        predicted, refused = hearing.predicted, hearing.noticed
+        if refused is not None:
+            nothing = -math.log(scores.shape[1]) if shown else -1.0
+            scores = torch.where(refused[:, None], nothing, scores)
+            predicted = torch.where(refused, 0, predicted)
+        return predicted, scores, shown, hearing.multilabel, refused
 
-    def _ask_log(self, y: Tensor) -> tuple[Tensor, Tensor, bool, bool]:
+    def _ask_log(self, y: Tensor) -> _Told:
         assert self._log is not None
         digests = [_digest(row) for row in y]
         new = [i for i, digest in enumerate(digests) if digest not in self._known]
         self.replayed += len(digests) - len(new)
         if new:
-            predicted, scores, shown, several = self._ask(y[new])
+            predicted, scores, shown, several, refused = self._ask(y[new])
+            refusals = [None] * len(new) if refused is None else refused.tolist()
             lines = []
-            for i, label, row in zip(new, predicted.tolist(), scores.double().tolist(), strict=True):
-                self._known[digests[i]] = (label, row, shown, several)
+            for i, label, row, refusal in zip(
+                new, predicted.tolist(), scores.double().tolist(), refusals, strict=True
+            ):
+                self._known[digests[i]] = (label, row, shown, several, refusal)
                 told = {"sha256": digests[i], "predicted": label, "scores": row, "logarithms": shown}
                 told |= {"multilabel": True} if several else {}
+                told |= {} if refusal is None else {"refused": refusal}
                 lines.append(json.dumps(told, allow_nan=False) + "\n")
             with self._log.open("a", encoding="utf-8") as file:
                 file.write("".join(lines))
-        answers = [self._known[digest] for digest in digests]
+        labels, rows, logarithms, several_, refusals_ = zip(
+            *(self._known[digest] for digest in digests), strict=True
+        )
+        guarded = any(one is not None for one in refusals_)
         return (
-            torch.tensor([label for label, _, _, _ in answers], device=y.device),
-            torch.tensor([row for _, row, _, _ in answers], dtype=torch.float64, device=y.device),
-            all(shown for _, _, shown, _ in answers),
-            any(several for _, _, _, several in answers),
+            torch.tensor(labels, device=y.device),
+            torch.tensor(rows, dtype=torch.float64, device=y.device),
+            all(logarithms),
+            any(several_),
+            torch.tensor([bool(one) for one in refusals_], device=y.device) if guarded else None,
         )
 
 
@@ -211,16 +249,17 @@ def _digest(row: Tensor) -> str:
     return hashlib.sha256(row.detach().float().cpu().numpy().astype("<f4").tobytes()).hexdigest()
 
 
-def _read_log(path: Path) -> dict[str, tuple[int, list[float], bool, bool]]:
+def _read_log(path: Path) -> dict[str, _Known]:
     if not path.exists():
         return {}
-    known: dict[str, tuple[int, list[float], bool, bool]] = {}
+    known: dict[str, _Known] = {}
     whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")  # a killed run leaves half a line
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             told = json.loads(line)
             shown, several = bool(told["logarithms"]), bool(told.get("multilabel"))
-            known[told["sha256"]] = (int(told["predicted"]), list(told["scores"]), shown, several)
+            label, row, refused = int(told["predicted"]), list(told["scores"]), told.get("refused")
+            known[told["sha256"]] = (label, row, shown, several, refused)
         except (ValueError, KeyError, TypeError) as error:
             raise SubterfugeError(f"{path}: line {number} is no answer of an oracle") from error
     return known

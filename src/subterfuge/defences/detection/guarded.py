@@ -23,8 +23,8 @@ class Guarded(Around):
     That is :attr:`Hearing.allowance`. Every criterion wants it to be positive besides: the margin that an
     attack climbs is the smaller of the victim's own and ``weight * (threshold - score)``, so that each attack
     is adaptive (Carlini and Wagner 2017) without knowing it. A black box
-    (:class:`subterfuge.attacks.oracle.Oracle`) does not show it: such an attack learns only at the verdict
-    that it was noticed.
+    (:class:`subterfuge.attacks.oracle.Oracle`) shows of it no more than a service does: what is noticed is
+    refused.
 
     Parameters
     ----------
