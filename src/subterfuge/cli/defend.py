@@ -46,6 +46,7 @@ def defend(
       subterfuge defend orchestra-svc --with mp3,noise --option noise.draws=16 --out victims/both
       subterfuge defend orchestra-svc --with smoothing --option sigma=0.01 --out victims/smooth
       subterfuge defend orchestra-svc --with ensemble --option others=orchestra-cnn --out victims/vote
+      subterfuge defend orchestra-svc --train detector --corpus orchestra --out victims/guarded
       subterfuge attack flute.wav --to trumpet --victim victims/steady
     """
     from subterfuge.cli import show, show_defences
