@@ -73,8 +73,10 @@ def trials() -> list[Trial]:
     return [
         Trial("svc-plain", "svc", "no defence", train="hardened-features", options={"features": "librosa25"}),
         *wraps("svc"),
-        Trial("svc-noise", "svc", "noise in the training, as the seed's", train="noise-training"),
-        Trial("svc-denoise", "svc", "fitted on, and fed with, filtered clips", train="denoise-training"),
+        Trial("svc-trained-noise", "svc", "noise in the training, as the seed's", train="noise-training"),
+        Trial(
+            "svc-trained-denoise", "svc", "fitted on, and fed with, filtered clips", train="denoise-training"
+        ),
         Trial(
             "svc-adversarial",
             "svc",
