@@ -24,12 +24,12 @@ from transfer_page import page
 VICTIMS = ("orchestra-cnn", "orchestra-svc")
 # Of the attack on a substitute, and on a victim in another's place: levels in dB, steps along the gradient.
 LEVELS, STEPS = (40.0, 30.0, 20.0), 20
-# Queries that a substitute learns from; the last number, which costs most, for the first clip of each label.
+# Queries that a substitute learns from.
 QUERIES = (50, 100, 200, 400)
 # The whole attack: steps, and clips that it is run on.
 WHOLE, FEW = 200, 3
 # Universal perturbations: targets, levels that they are learnt and tried at, clips a label.
-TARGETS, FITTED, TRIED = ("cel", "org", "voi"), (30.0, 20.0, 10.0), (50, 40, 35, 30, 25, 20, 15, 10)
+TARGETS, FITTED, TRIED = ("cel", "org", "voi"), (30.0, 20.0), (50, 40, 35, 30, 25, 20, 15, 10)
 LEARN, UNSEEN, UNIVERSAL_STEPS = 6, 5, 150
 
 
@@ -51,7 +51,7 @@ class Job:
 
 
 def pairs(count: int) -> list[tuple[str, str]]:
-    """Paths of embedded clips, each with one label that it is not: every label is wanted twice."""
+    """Paths of embedded clips, each with one label that it is not; of all 22, each label is wanted twice."""
     from subterfuge.corpora.embedded import clips
 
     found = clips()
@@ -66,17 +66,17 @@ def pairs(count: int) -> list[tuple[str, str]]:
 
 def jobs(count: int, few: int, corpus: bool, labels_alone: int) -> list[Job]:
     """Everything, the cheap first."""
-    some = pairs(count)
-    out = [Job("lent", victim, *pair) for victim in VICTIMS for pair in some]
-    for victim in VICTIMS:
-        if corpus:
-            fitted = FITTED if victim == VICTIMS[0] else (20.0,)
-            out += [Job("noise", victim)]
-            out += [Job("universal", victim, target=t, snr_db=snr) for t in TARGETS for snr in fitted]
-    out += [Job("lesson", victim, *pair) for victim in VICTIMS for pair in some]
-    out += [Job("whole", victim, *pair) for victim in VICTIMS for pair in pairs(few)]
+    some, network, svc = pairs(count), *VICTIMS
+    out = [Job("lent", victim, *pair) for victim in VICTIMS for pair in pairs(22)]
+    if corpus:
+        out += [Job("noise", victim) for victim in VICTIMS]
+        out += [Job("universal", network, target=t, snr_db=snr) for t in TARGETS for snr in FITTED]
+    out += [Job("lesson", victim, *pair) for pair in some for victim in VICTIMS]
+    out += [Job("whole", victim, *pair) for pair in pairs(few) for victim in VICTIMS]
+    if corpus:
+        out += [Job("universal", svc, target=t, snr_db=FITTED[-1]) for t in TARGETS]
     blind = pairs(labels_alone) if labels_alone else []
-    return out + [Job("lesson", victim, *pair, access="label") for victim in VICTIMS for pair in blind]
+    return out + [Job("lesson", victim, *pair, access="label") for pair in blind for victim in VICTIMS]
 
 
 # ---------------------------------------------------------------- what a victim hears
@@ -123,6 +123,12 @@ def heard(path: str, added_: Any, snr_db: float, victims: Iterable[str]) -> dict
     return out
 
 
+@functools.lru_cache(maxsize=1000)
+def before(path: str, name: str) -> str:
+    """What a victim hears in the clip itself."""
+    return heard(path, None, 0, [name])[name]
+
+
 def nudge(victim: Any, y: Any, label: int | str, snr_db: float) -> tuple[Any, bool]:
     """Follow a victim's gradient at a fixed level, and whether that victim is fooled at last."""
     from subterfuge.attacks.universal import universal
@@ -151,7 +157,7 @@ def lent(job: Job, seed: int) -> dict[str, Any]:
 
     victim = _victim(job.victim)
     y = load_plain(job.clip, victim.sample_rate)
-    out: dict[str, Any] = {"before": heard(job.clip, None, 0, [job.victim]), "made": {}, "noise": {}}
+    out: dict[str, Any] = {"before": before(job.clip, job.victim), "made": {}, "noise": {}}
     hiss = noise(y.shape[1], victim.sample_rate, seed)
     for snr in LEVELS:
         made, _ = nudge(victim, y, job.target, snr)
@@ -174,9 +180,8 @@ def lesson(job: Job, seed: int) -> dict[str, Any]:
     asked = Oracle(victim, access=job.access)
     generator = torch.Generator().manual_seed(seed)
     out: dict[str, Any] = {}
-    after = QUERIES if Path(job.clip).stem.endswith("-1") else QUERIES[:-1]
-    taught = substitutes(asked, y, Targeted(job.target), after=after, generator=generator)
-    for queries, substitute in zip(after, taught, strict=False):
+    taught = substitutes(asked, y, Targeted(job.target), after=QUERIES, generator=generator)
+    for queries, substitute in zip(QUERIES, taught, strict=False):
         one = out[str(queries)] = {"heard": {}, "fooled": {}}
         for snr in LEVELS:
             made, one["fooled"][f"{snr:g}"] = nudge(substitute, y, 1, snr)
@@ -241,6 +246,7 @@ def universal_(job: Job, seed: int, corpus: str, recordings: str) -> dict[str, A
     from subterfuge.attacks.universal import universal
     from subterfuge.audio import load_plain
     from subterfuge.criteria import Targeted
+    from subterfuge.resampling import resample
 
     victim = _victim(job.victim)
     learn, *unseen = _split(corpus, recordings)
@@ -258,12 +264,14 @@ def universal_(job: Job, seed: int, corpus: str, recordings: str) -> dict[str, A
             generator=torch.Generator().manual_seed(seed),
         )
         shape, trace = sound(found.perturbation.detach(), victim.sample_rate), found.trace
+    # Once for all files of that rate.
+    shape = sound(resample(shape.data, orig_sr=shape.sr, target_sr=common.SAMPLE_RATE)[0], common.SAMPLE_RATE)
     out: dict[str, Any] = {"learnt_from": len(learn), "trace": trace[-10:], "heard": {}}
     for kind, some in zip(("rendered", "recordings"), unseen, strict=True):
         out["heard"][kind] = [
             {
                 "label": label,
-                "before": heard(path, None, 0, [job.victim])[job.victim],
+                "before": before(path, job.victim),
                 **{str(snr): heard(path, shape, snr, [job.victim])[job.victim] for snr in TRIED},
             }
             for path, label in some
@@ -292,7 +300,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("corpus", type=Path, nargs="?", help="the orchestra, a folder a class; without it no universal ones")
     add("--recordings", type=Path, help="real recordings, a folder a class, to try universal ones on too")
-    add("--pairs", type=int, default=22, help="clips (of 22) of which a substitute is learnt")
+    add("--pairs", type=int, default=11, help="clips (of 22) of which a substitute is learnt")
     add("--whole", type=int, default=FEW, help="clips that the whole attack is run on")
     add("--label", type=int, default=0, help="clips of which a substitute is learnt from labels alone")
     add("--only", nargs="+", metavar="PART", help="lent, noise, universal, lesson or whole")

@@ -18,9 +18,9 @@ A victim is held back and answers so many queries about one clip: the clip, othe
 what the slope of the substitute suggests (`substitutes` in `subterfuge.attacks.blackbox.surrogate`: what
 the attack `surrogate` learns, without the attack). The substitute alone is then attacked with gradients at
 a fixed signal-to-noise ratio, and the victim hears the result once, from a file: transfer in the proper
-sense, no answer is used after the lesson. {pairs} embedded clips, each toward one label that it is not. In
-each cell: how many are heard as the label wanted / as anything but their own. *Substitute fooled*: how
-often the substitute itself was, at each level.
+sense, no answer is used after the lesson. {pairs} embedded clips, each toward one label that it is not; the
+first clip of each label where there are fewer. In each cell: how many are heard as the label wanted / as
+anything but their own. *Substitute fooled*: how often the substitute itself was, at each level.
 
 Below the substitutes, at the same loudness: what is made on the *other* embedded victim, which costs no
 query (an SVC on 25 features at 44.1 kHz, a network on a log-mel spectrogram at 22.05 kHz; one orchestra
