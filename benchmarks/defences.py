@@ -149,30 +149,6 @@ def attacked(victim: Any, clips: Sequence[tuple[Path, str]], *, number: int, ste
     return spent
 
 
-def seeds_own(folder: Path, cache: Path, *, steps: int, report: bool = False) -> dict[str, list[float]]:
-    """What each of the seed's three classifiers costs on its four clips, away from the label."""
-    from subterfuge.defences.defended import Defended
-    from subterfuge.defences.input.gate import Gate
-    from subterfuge.victims.store import import_victim, load_victim
-
-    clips = [(path, path.name.split("[")[1][:3]) for path in common.clips(folder)]
-    spent = {}
-    for name in ("svc_irmas", "svc_irmas_noisy", "svc_irmas_denoise"):
-        file = cache / "results" / f"{name}-{steps}.json"
-        if report and not file.is_file():
-            continue
-        if not file.is_file():
-            out = cache / "victims" / name
-            if not (out / "victim.json").is_file():
-                import_victim(folder / f"{name}.skops", labels=common.LABELS, sample_rate=44100, out=out)
-            victim: Any = load_victim(out)
-            if name.endswith("denoise"):
-                victim = Defended(victim, Gate(stationary=False))
-            common.write_json(file, attacked(victim, clips, number=len(clips), steps=steps))
-        spent[name] = json.loads(file.read_text(encoding="utf-8"))
-    return spent
-
-
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -183,7 +159,6 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tune", type=int, default=20, help="settings to try where one is searched for")
     parser.add_argument("--victims", nargs="+", metavar="NAME", help="only these")
     parser.add_argument("--recordings", type=Path, help="real recordings, one folder a class")
-    parser.add_argument("--own", type=Path, metavar="DIR", help="the seed's data, to attack its classifiers")
     parser.add_argument("--report", action="store_true", help="write the page from what is there")
     parser.add_argument(
         "--cache", type=Path, default=common.ROOT / "out" / "defences", help="where results go"
@@ -226,10 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "plain" not in rows:
         print("no result of the victim without a defence: no page", file=sys.stderr)
         return 0
-    text = page(everyone, rows, args, len(clips))
-    if args.own is not None:
-        text += own_table(seeds_own(args.own, cache, steps=args.steps, report=args.report), args.steps)
-    common.write_page("defences", text, folder=args.docs)
+    common.write_page("defences", page(everyone, rows, args, len(clips)), folder=args.docs)
     return 0
 
 
@@ -239,7 +211,6 @@ def page(
     """The page."""
     command = f"python benchmarks/defences.py {args.corpus.name} --clips {args.clips}"
     command += f" --attacked {args.attacked} --steps {args.steps} --tune {args.tune}"
-    command += " --own ../shared/seed" if args.own is not None else ""
     real = all("real" in row for row in rows.values())
     labels = len([one for one in args.corpus.iterdir() if one.is_dir()])
     how = HOW.strip().format(
@@ -286,23 +257,8 @@ def page(
         "",
         common.table(head, table),
     ]
-    return "\n".join([*parts, "## How each was fitted", "", *said])
-
-
-def own_table(spent: dict[str, list[float]], steps: int) -> str:
-    """The seed's own classifiers, on its own clips."""
-    titles = {"svc_irmas": "undefended", "svc_irmas_noisy": "noise", "svc_irmas_denoise": "denoise"}
-    table = [
-        [titles[name], len(one), common.db(common.median_with_failures(one)), common.db(min(one))]
-        for name, one in spent.items()
-        if one
-    ]
-    head = ["the seed's classifier", "clips heard rightly, of 4", "median SNR, dB", "least"]
-    about = (
-        f"Its light-side classifiers under an attack that knows them (`minimal`, {steps} gradient queries, "
-        "away from the label; denoise: behind the gate of our own that follows the sound)."
-    )
-    return "\n\n".join(["", "## The seed's own classifiers", about, common.table(head, table)])
+    own = ["", "The seed's own classifiers, attacked: [seed-defences](seed-defences.md)."]
+    return "\n".join([*parts, "## How each was fitted", "", *said, *own])
 
 
 if __name__ == "__main__":
