@@ -120,9 +120,17 @@ def trials() -> list[Trial]:
             base="cnn-pgd",
         ),
         Trial(
+            "cnn-veiled",
+            "cnn",
+            "the last, taught on against all that is up to 6 dB over the masking threshold",
+            train="adversarial-training",
+            options={"norm": "masked", "nmr_db": 6.0, "clips": 2000, "epochs": 4, "steps": 3},
+            base="cnn-eased",
+        ),
+        Trial(
             "cnn-combined",
             "cnn",
-            "the last, and a vote over noise",
+            "the one taught on at 36 dB, and a vote over noise",
             wrapped=("smoothing",),
             options=RANDOM,
             base="cnn-eased",
