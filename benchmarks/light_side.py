@@ -308,7 +308,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for trial in () if args.report else asked:
         one_trial(trial, args, clock)
     found = {one.name: common.read_lines(args.cache / "results" / f"{one.name}.jsonl") for one in trials()}
-    shown = [one for one in trials() if found[one.name]]
+    shown = [one for one in trials() if len(found[one.name]) > 1]
     text = light_side_page.page(shown, found, args, trained_on=trained_on(args))
     common.write_page("light-side", text, folder=args.docs)
     return 0

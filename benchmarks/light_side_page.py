@@ -21,9 +21,9 @@ where it draws), away from the label heard, by `minimal` with {steps} gradient q
 - *clean*, *real*: share heard rightly of {heard} clips held out from all training, and of the {reals}
   recordings of real players (among all 11 labels); *points lost* of the former against no defence, with the
   95 % interval of the difference on the same clips.
-- *minimal*, *masked*: median SNR in dB of the change that sufficed, over {attacked} clips held out and
-  {real_attacked} recordings that are heard rightly (half as many of what is wrapped); the lower, the
-  louder the change had to be. A failure counts as −∞. *dearer* is `minimal` against that without a defence.
+- *minimal*, *masked*: median SNR in dB of the change that sufficed, over so many *clips* that are heard
+  rightly, two thirds of them held out and one third recordings; the lower, the louder the change had to be.
+  A failure counts as −∞. *dearer* is `minimal` against that without a defence.
 - *least NMR*: median of the worst noise-to-mask ratio that `masked` needed, in dB; *heard*: the share of
   clips whose least audible change is above the masking threshold somewhere (NMR over 0 dB), or was not found.
 - *certified*: median SNR in dB above which nothing can succeed, proved (SVM) or at 99.9 % confidence
@@ -47,8 +47,6 @@ def page(
         masked=args.masked_steps,
         heard=len(first["rights"]["orchestra"]),
         reals=len(first["rights"].get("real", [])),
-        attacked=args.attacked,
-        real_attacked=args.reals,
         votes=args.votes,
     )
     parts = [common.header("Every defence, attacked by one who knows it", command=command), how, ""]
