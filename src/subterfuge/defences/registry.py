@@ -57,6 +57,10 @@ DEFENCES: dict[str, Entry] = {
         "the same against a level that follows the sound",
         options={"stationary": False},
     ),
+    "denoise": Entry(
+        f"{_INPUT}.reduced:Reduced",
+        "noise turned down as noisereduce does by default: the original experiment's filter",
+    ),
     "median": Entry(f"{_INPUT}.median:Median", "each sample the median of its neighbours"),
     "lowpass": Entry(f"{_INPUT}.lowpass:LowPass", "the treble taken away"),
     "resample": Entry(f"{_INPUT}.resampled:Resampled", "to a lower sample rate and back"),

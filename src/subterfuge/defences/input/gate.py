@@ -1,4 +1,4 @@
-"""``gate``: noise filtered by spectral gating, as ``noisereduce`` does it, with the slope it has."""
+"""``gate``: noise filtered by spectral gating, as ``noisereduce.torchgate`` does it, and with its slope."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from subterfuge.defences.input.defence import Undrawn
+from subterfuge.defences.input.tents import smoothed
 from subterfuge.transforms.transform import Parameters, check_range
 
 _FFT, _HOP = 1024, 256
@@ -29,8 +30,12 @@ class Gate(Undrawn):
 
     Stationary: those that are not ``deviations`` standard deviations above the mean level of their band, in
     decibels over the clip. Otherwise those that are not 2.3 times the moving mean of their band. The mask is
-    smoothed over 500 Hz and 50 ms, as if it were closed beyond the edges. These are the values of
-    ``noisereduce`` (Sainburg, Thielk and Gentner, 2020) with its defaults.
+    smoothed over 500 Hz and 50 ms, as if it were closed beyond the edges.
+
+    This is ``noisereduce.torchgate.TorchGate(sr=sr, nonstationary=not stationary)`` (Sainburg, Thielk and
+    Gentner, 2020) with its defaults. It is not what ``noisereduce.reduce_noise(y, sr)`` does, which is
+    :class:`subterfuge.defences.input.reduced.Reduced`: there a cell has to be three times a mean that moves
+    over two seconds, not over twenty frames.
 
     The stationary gate opens at once, so that the slope of its mask is zero, and whoever followed that alone
     would never learn how to open it: backward, the mask has the slope of a sigmoid 6 dB wide (BPDA). The
@@ -113,9 +118,4 @@ def _moving(cells: Tensor) -> Tensor:
 
 def _smoothed(mask: Tensor, sr: int) -> Tensor:
     """The mask, averaged with a tent over bands and frames."""
-    tents = []
-    for reach in (int(_SMOOTH_HZ / (sr / (_FFT / 2))), int(_SMOOTH_MS * sr / (1000 * _HOP))):
-        up = torch.arange(1, max(0, reach) + 2, dtype=mask.dtype, device=mask.device)
-        tents.append(torch.cat([up, up.flip(0)[1:]]))
-    tent = torch.outer(tents[0], tents[1])
-    return functional.conv2d(mask[:, None], (tent / tent.sum())[None, None], padding="same")[:, 0]
+    return smoothed(mask, int(_SMOOTH_HZ / (sr / (_FFT / 2))), int(_SMOOTH_MS * sr / (1000 * _HOP)))
