@@ -14,9 +14,11 @@ from training_tones import SR, corpus_of_tones
 from subterfuge import load_victim
 from subterfuge.corpora.open import open_corpus
 from subterfuge.defences.defend import defend
+from subterfuge.defences.defended import Defended
+from subterfuge.defences.input.defence import make
 from subterfuge.defences.training.adversarial import shortfall
 from subterfuge.defences.training.ball import sphere
-from subterfuge.defences.training.lessons import hear
+from subterfuge.defences.training.lessons import hear, svc_victim
 from subterfuge.defences.training.noise import noisy
 from subterfuge.defences.training.worst import worst
 from subterfuge.errors import SubterfugeError
@@ -110,6 +112,27 @@ def test_each_makes_a_victim_like_any_other(
     assert int(victim.verdict(y.detach()).predicted) == int(victim.predict(y.detach()))
 
 
+@pytest.mark.parametrize(("options", "name"), [({}, "denoise"), ({"filter": "Gate"}, "gate")])
+def test_denoise_training_keeps_the_filter_that_it_was_fitted_behind(
+    home: Path, tmp_path: Path, options: dict[str, object], name: str
+) -> None:
+    """The same scores as a model fitted by hand on what comes of the filter, asked about what comes of it."""
+    victim = load_victim(home / "plain")
+    out = tmp_path / "made"
+    defend(home / "plain", train="denoise-training", corpus=home / "corpus", out=out, options=options)
+    through = make(name)
+    lessons = hear(victim, home / "corpus")
+    train_ = lessons.side.train
+    vectors = lessons.heard(train_, lambda _, y: through.apply(y, sr=SR, drawn={}))
+    model = lessons.fitted(vectors, lessons.labels[train_])
+    y = torch.from_numpy(soundfile.read(home / "corpus/tru/tru0.wav")[0]).float()[None]
+    wanted = svc_victim(lessons, model).scores(through.apply(y, sr=SR, drawn={}))
+    made = load_victim(out)
+    assert isinstance(made, Defended) and made.defence == through
+    torch.testing.assert_close(made.scores(y), wanted, rtol=1e-4, atol=1e-4)
+    assert f"clips through {name}." in (out / "victim.json").read_text()
+
+
 def test_the_same_seed_gives_the_same_victim(home: Path, tmp_path: Path) -> None:
     y = torch.from_numpy(soundfile.read(home / "corpus/cla/cla1.wav")[0]).float()[None]
     scores = []
@@ -165,6 +188,7 @@ def test_adversarial_clips_join_under_their_own_label(home: Path, tmp_path: Path
 def test_what_is_wrong_is_told_and_nothing_made(home: Path, tmp_path: Path) -> None:
     for train_, options, wrong in (
         ("noise-training", {"share": 2.0}, "share"),
+        ("denoise-training", {"filter": "median"}, "denoise, gate, gate-nonstationary"),
         ("adversarial-augmentation", {"rounds": 0}, "rounds"),
         ("adversarial-augmentation", {"snr_db": 1000.0}, "snr_db"),
         ("hardened-features", {"features": "mel"}, "features: got"),
