@@ -27,7 +27,7 @@ import common
 import seed_faults
 from seed import CONFIDENCE, ROWS
 from seed_defences_page import page
-from seed_filter import Behind, Reduced, reduced
+from seed_filter import Behind, reduced
 
 # How a waveform gets to the denoise classifier. The second is what the seed's own code does.
 FILTERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -91,7 +91,7 @@ def jobs(args: argparse.Namespace) -> list[Job]:
 
 
 def gated(y: np.ndarray) -> np.ndarray:
-    """Through the gate that ``denoise-training`` puts before its victims."""
+    """Through the gate that ``denoise-training`` put before its victims until this was measured."""
     import torch
 
     from subterfuge.defences.input.gate import Gate
@@ -155,6 +155,7 @@ def victim(folder: Path, cache: Path, name: str) -> Any:
     """One of the four victims: the denoise classifier is behind the seed's filter, or behind our gate."""
     from subterfuge.defences.defended import Defended
     from subterfuge.defences.input.gate import Gate
+    from subterfuge.defences.input.reduced import Reduced
     from subterfuge.victims.store import import_victim, load_victim
 
     model = MODELS[JUDGES[name][0]]

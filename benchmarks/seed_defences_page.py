@@ -167,9 +167,10 @@ def filters(replay: Sequence[dict[str, Any]]) -> str:
     head = ["filter before the denoise classifier", *(one["own"] for _, one in firsts), "most off"]
     return (
         "The same column behind each filter that it might have been. `noisereduce.reduce_noise(y, sr)` as it "
-        "comes (not stationary, all of the noise taken away) is the one. Our `gate` is equal to the class "
-        "`TorchGate` of that package as it comes, and that is another filter: a cell is held against the "
-        "mean of 20 frames instead of two seconds, and must be 2.3 times it instead of 3.\n\n"
+        "comes (not stationary, all of the noise taken away) is the one: it is our defence "
+        "`denoise` now, which `denoise-training` puts before its victims. Our `gate-nonstationary` is equal "
+        "to the class `TorchGate` of `noisereduce` as it comes, and that is another filter: a cell is held "
+        "against the mean of 20 frames instead of two seconds, and must be 2.3 times it instead of 3.\n\n"
         f"{common.table(head, [reported, *rows])}"
     )
 
@@ -338,8 +339,8 @@ def carried(found: dict[Any, dict[str, Any]], replay: Sequence[dict[str, Any]]) 
 
 CARRIED = """
 How many of the seven files made against one classifier are heard as wanted by another, whatever the
-confidence: judged by old files every defence looks perfect. *Our `gate`* is the filter that
-`denoise-training` puts before its victims, here before the seed's denoise classifier (60 gradient queries):
-it is not the filter that this one was fitted behind, and what fools the two is not the same, with or
-without a margin of confidence.
+confidence: judged by old files every defence looks perfect. *Our `gate`* is `gate-nonstationary`, the
+filter that `denoise-training` put before its victims until this was measured, here before the seed's denoise
+classifier (60 gradient queries): it is not the filter that this one was fitted behind, and what fools the
+two is not the same, with or without a margin of confidence.
 """
