@@ -11,12 +11,15 @@ from closed_form import clips, least_squares, linear
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from subterfuge import load_victim
+from subterfuge.attacks.registry import get_attack
 from subterfuge.attacks.whitebox.alma import penalty_slope
 from subterfuge.attacks.whitebox.apgd import apgd
 from subterfuge.attacks.whitebox.ascent import checkpoints
 from subterfuge.attacks.whitebox.carlini_wagner import carlini_wagner
 from subterfuge.attacks.whitebox.deepfool import nearest_success
 from subterfuge.attacks.whitebox.fmn import fmn
+from subterfuge.attacks.whitebox.minimal import minimal
 from subterfuge.attacks.whitebox.multiscale_cw import (
     SCALES,
     multiscale_cw,
@@ -37,7 +40,9 @@ from subterfuge.attacks.whitebox.steps import (
     project,
     seed_from,
 )
-from subterfuge.criteria import Targeted
+from subterfuge.audio import load_plain
+from subterfuge.corpora.embedded import clips as embedded_clips
+from subterfuge.criteria import Targeted, Untargeted
 from subterfuge.errors import SubterfugeError
 
 
@@ -271,3 +276,15 @@ def test_multiscale_trades_norm_for_spectral_distance() -> None:
     assert plain.success.all()
     assert (spectral_distance(y, ours.audio) < spectral_distance(y, plain.audio)).all()
     assert (ours.distance > plain.distance).all()
+
+
+def test_minimal_is_never_behind_one_straight_step_even_beside_a_pocket() -> None:
+    """In this clip's silence a share of zero crossings jumps: no smooth way leads to the nearest change."""
+    clip = next(one.path for one in embedded_clips() if one.path.name == "pia-1.flac")
+    victim = load_victim("orchestra-svc")
+    y = load_plain(clip, victim.sample_rate)
+    straight = get_attack("fgsm-l2")(victim, y, Untargeted())
+    found = minimal(victim, y, Untargeted(), steps=60)
+    assert bool(straight.success) and bool(found.success)
+    assert float(found.distance) <= 1.13 * float(straight.distance)  # a decibel
+    assert int(found.queries.forward) <= 61

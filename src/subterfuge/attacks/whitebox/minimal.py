@@ -6,7 +6,8 @@ where its scores are flat, then by the margin itself. **Shrink**: along the boun
 it, on a sphere whose radius follows the boundary while the direction turns into the margin's mean gradient.
 **Starts**: different approaches may end in different minima, several decibels apart, and after a few dozen
 steps it is known which will be best; so several are tried for a short while, and the best is followed to the
-end. A clip for which none finds a way is tried with ever new ones for as long as there are steps.
+end. A clip for which none finds a way is tried with ever new ones for as long as there are steps. Before the
+last part one query asks whether a single step along the gradient would do better.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Start:
 
 # Queries that the first approach may take before another is tried, and steps of a trial's shrinking.
 _LIMIT, _TRIAL = 40, 36
+# From so many steps on the straight way is looked at too; and queries of a row that it is good for.
+_STRAIGHT, _PROBES = 40, 8
 
 # In the order in which they are worth trying: the first alone finds a way for nearly every pair.
 STARTS = (
@@ -184,10 +187,42 @@ def descend(
         left[index] -= length
         better = r < radius[index]
         best[index[better]], radius[index[better]] = x[better], r[better]
+    if steps >= _STRAIGHT:
+        straight_on(search, rows, known[1], best, radius, left, seed)
     index = (radius.isfinite() & (left > 2)).nonzero()[:, 0]
     pace = {"gamma": 0.03} if trials > 1 else {}
     best[index], radius[index] = _shrink_each(search, rows[index], best[index], left[index], **pace)
     return best, radius
+
+
+def straight_on(
+    search: Search, rows: Tensor, gradient: Tensor, best: Tensor, radius: Tensor, left: Tensor, seed: int
+) -> None:
+    """Where one straight step along the clip's own gradient is nearer than what was found, begin there.
+
+    A feature that moves in steps (a share of zero crossings, where there is silence) can make a pocket beside
+    the clip that no smooth way leads into. One query says whether there is none; ``best``, ``radius`` and
+    ``left`` are brought up to date.
+    """
+    clean = search.y[rows]
+    up = heading(gradient, seed, 0)
+    high, low = 0.8 * radius, 0.8e-3 * radius
+    size = high.clone()
+    index = (radius.isfinite() & (left > _PROBES + 2)).nonzero()[:, 0]
+    for probe in range(_PROBES):
+        if not len(index):
+            break
+        x = place(clean[index], size[index, None] * up[index])
+        try:
+            _, reached, _ = search.climb_soft(x, rows[index], softness=0.1)
+        except BudgetSpent:
+            break
+        left[index] -= 1
+        here, short = index[reached], index[~reached]
+        best[here], radius[here] = x[reached], lengths(x[reached] - clean[here])
+        high[here], low[short] = size[here], size[short]
+        index = here if probe == 0 else index
+        size = (high * low).sqrt()
 
 
 def _shrink_each(
