@@ -67,7 +67,7 @@ def pairs(count: int) -> list[tuple[str, str]]:
 def jobs(count: int, few: int, corpus: bool, labels_alone: int) -> list[Job]:
     """Everything, the cheap first."""
     some, network, svc = pairs(count), *VICTIMS
-    out = [Job("lent", victim, *pair) for victim in VICTIMS for pair in pairs(22)]
+    out = [Job("lent", victim, *pair) for victim in VICTIMS for pair in some]
     if corpus:
         out += [Job("noise", victim) for victim in VICTIMS]
         out += [Job("universal", network, target=t, snr_db=snr) for t in TARGETS for snr in FITTED]
@@ -157,7 +157,7 @@ def lent(job: Job, seed: int) -> dict[str, Any]:
 
     victim = _victim(job.victim)
     y = load_plain(job.clip, victim.sample_rate)
-    out: dict[str, Any] = {"before": before(job.clip, job.victim), "made": {}, "noise": {}}
+    out: dict[str, Any] = {"before": before(job.clip, job.victim), "made": {}, "noise": {}, "steps": STEPS}
     hiss = noise(y.shape[1], victim.sample_rate, seed)
     for snr in LEVELS:
         made, _ = nudge(victim, y, job.target, snr)

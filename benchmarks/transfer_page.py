@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -18,20 +19,23 @@ A victim is held back and answers so many queries about one clip: the clip, othe
 what the slope of the substitute suggests (`substitutes` in `subterfuge.attacks.blackbox.surrogate`: what
 the attack `surrogate` learns, without the attack). The substitute alone is then attacked with gradients at
 a fixed signal-to-noise ratio, and the victim hears the result once, from a file: transfer in the proper
-sense, no answer is used after the lesson. {pairs} embedded clips, each toward one label that it is not; the
-first clip of each label where there are fewer. In each cell: how many are heard as the label wanted / as
-anything but their own. *Substitute fooled*: how often the substitute itself was, at each level.
+sense, no answer is used after the lesson. {pairs} embedded clips, each toward one label that it is not. In
+each cell: how many are heard as the label wanted / as anything but their own. *Substitute fooled*: how
+often the substitute itself was, at each level.
 
 Below the substitutes, at the same loudness: what is made on the *other* embedded victim, which costs no
 query (an SVC on 25 features at 44.1 kHz, a network on a log-mel spectrogram at 22.05 kHz; one orchestra
-taught both), white noise, and what is made in the same way on the victim itself: the ceiling.
+taught both), white noise, and what the same attack, {steps} plain steps along the gradient, makes on the
+victim itself. Of {pairs} clips a share is known to ± {points:.0f} points or so (95 %).
 """
 WHOLE = """
 ## With answers to what it finds
 
 The attack `surrogate` goes on learning from the answers to what it finds, and shrinks what succeeds. Its
 median SNR in dB after so many queries of one run of {steps} steps, and in how many of {pairs} pairs there
-was a success (scores are shown; at the victim's rate, before a file is written; a failure counts as −∞ dB):
+was a success (scores are shown; at the victim's rate, before a file is written; a failure counts as −∞ dB).
+About 0 dB and below, another clip has been put in the place of the first: clips of the label wanted are
+among those that it begins with.
 """
 UNIVERSAL = """
 ## Universal perturbations
@@ -49,9 +53,12 @@ def page(found: Sequence[Found], command: str) -> str:
     """All of it, of whatever results there are."""
     parts = [common.header("What carries over", packages=["soundfile"], command=command)]
     lessons = [one for one in found if one["part"] == "lesson"]
-    lent = [one for one in found if one["part"] == "lent"]
+    # The controls on the same clips.
+    taught = {one["clip"] for one in lessons}
+    lent = [one for one in found if one["part"] == "lent" and (one["clip"] in taught or not taught)]
     if lent:
-        parts += [SURROGATE.format(pairs=len({one["clip"] for one in lent}))]
+        pairs = len({one["clip"] for one in lent})
+        parts += [SURROGATE.format(pairs=pairs, steps=lent[0]["steps"], points=98 / pairs**0.5)]
         parts += [_transfer(name, lessons, lent) for name in _victims(lent)]
     if whole := [one for one in found if one["part"] == "whole"]:
         parts += [_whole(whole)]
@@ -59,7 +66,7 @@ def page(found: Sequence[Found], command: str) -> str:
         parts += [_universal(noise, [one for one in found if one["part"] == "universal"])]
     spent = sum(one["core_seconds"] for one in found) / 60
     parts += [f"\nAll of it took {spent:.0f} core-minutes.\n"]
-    return "\n".join(parts)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 
 
 def _victims(found: Iterable[Found]) -> list[str]:
