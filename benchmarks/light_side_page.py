@@ -23,7 +23,8 @@ where it draws), away from the label heard, by `minimal` with {steps} gradient q
   95 % interval of the difference on the same clips.
 - *minimal*, *masked*: median SNR in dB of the change that sufficed, over so many *clips* that are heard
   rightly, two thirds of them held out and one third recordings; the lower, the louder the change had to be.
-  A failure counts as −∞. *dearer* is `minimal` against that without a defence.
+  A failure counts as −∞. *dearer*: by how much louder than without a defence, the median over the clips that
+  were attacked in both.
 - *least NMR*: median of the worst noise-to-mask ratio that `masked` needed, in dB; *heard*: the share of
   clips whose least audible change is above the masking threshold somewhere (NMR over 0 dB), or was not found.
 - *certified*: median SNR in dB above which nothing can succeed, proved (SVM) or at 99.9 % confidence
@@ -78,6 +79,7 @@ def summary(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "rights": rights,
         "clips": len(clips),
+        "spent": dict(zip((one["key"] for one in clips), spent["minimal", "snr_db"], strict=True)),
         "failed": sum(not one["minimal"]["success"] for one in clips),
         "minimal": common.median_with_failures(spent["minimal", "snr_db"]) if clips else None,
         "masked": common.median_with_failures(spent["masked", "snr_db"]) if clips else None,
@@ -97,6 +99,12 @@ def lost(row: dict[str, Any], plain: dict[str, Any]) -> tuple[float, float]:
     return 100 * float(apart.mean()), 100 * 1.96 * float(apart.std(ddof=1) / math.sqrt(len(apart)))
 
 
+def dearer(row: dict[str, Any], plain: dict[str, Any]) -> float | None:
+    """Median of what the attacker paid more on each clip that both were attacked on, in dB."""
+    both = [key for key in row["spent"] if key in plain["spent"]]
+    return float(np.median([plain["spent"][key] - row["spent"][key] for key in both])) if both else None
+
+
 def _table(rows: Sequence[tuple[Any, dict[str, Any]]], plain: dict[str, Any]) -> str:
     head = ["defence", "clean", "points lost", "real", "clips", "minimal", "dearer", "masked"]
     head += ["least NMR", "heard", "certified"]
@@ -112,7 +120,7 @@ def _table(rows: Sequence[tuple[Any, dict[str, Any]]], plain: dict[str, Any]) ->
                 common.share(float(np.mean(row["rights"]["real"]))) if "real" in row["rights"] else "",
                 row["clips"],
                 common.db(row["minimal"]),
-                "" if row is plain else common.db(plain["minimal"] - row["minimal"]),
+                "" if row is plain or dearer(row, plain) is None else common.db(dearer(row, plain)),
                 common.db(row["masked"]),
                 _infinite(row["nmr"]),
                 common.share(row["above"]),
@@ -132,11 +140,12 @@ def _verdict(rows: Sequence[tuple[Any, dict[str, Any]]], plain: dict[str, Any]) 
     within = [(one, row) for one, row in others if lost(row, plain)[0] <= 3]
     if not within:
         return ["No defence keeps to three points of accuracy."]
-    one, row = min(within, key=lambda pair: pair[1]["minimal"])
+    one, row = max(within, key=lambda pair: dearer(pair[1], plain) or 0.0)
+    points = f"{lost(row, plain)[0]:.1f}".replace("-", "−")
     return [
         "The aim is 15 dB dearer at no more than 3 points, with 70 % of the least audible changes heard. "
         f"The dearest that keeps to 3 points: **{one.title}**, "
-        f"{common.db(plain['minimal'] - row['minimal'])} dB dearer, {lost(row, plain)[0]:.1f} points lost, "
+        f"{common.db(dearer(row, plain))} dB dearer, {points} points lost, "
         f"{common.share(row['above'])} above the threshold "
         f"(without a defence {common.share(plain['above'])})."
     ]
