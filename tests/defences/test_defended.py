@@ -113,7 +113,9 @@ def test_an_attack_on_it_knows_the_defence(name: str) -> None:
     options = {"draws": 3} if name in RANDOM else MORE.get(name, dict)()
     victim, y = wrap(Tones(), [name], **options), clips(2000)[:1]
     assert victim.predict(y).tolist() == [0]
-    outcome = minimal(victim, y, Targeted("middle"), steps=30, generator=generator())
+    # Where the clip has nothing, the mask of `denoise` is next to shut, and its slope next to none.
+    steps = 100 if name == "denoise" else 30
+    outcome = minimal(victim, y, Targeted("middle"), steps=steps, generator=generator())
     assert bool(outcome.success[0])
     assert victim.predict(outcome.audio).tolist() == [1]
     assert victim.verdict(outcome.audio).predicted.tolist() == [1]
