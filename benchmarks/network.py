@@ -101,6 +101,7 @@ def work(job: Job) -> dict[str, Any]:
         victim=victim,
         victim_name=Path(job.victim).name,
         criterion=Targeted(job.target),
+        attack="minimal",
         steps=job.steps,
         seed=job.seed,
         out=job.out,

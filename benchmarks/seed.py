@@ -97,6 +97,7 @@ def work(job: Job, victim_folder: str, seed_folder: str, out: str, seed: int) ->
         victim=victim,
         victim_name="svc_irmas",
         criterion=Targeted(wanted, confidence=job.confidence),
+        attack="minimal",
         seed=seed,
         out=folder,
     )
