@@ -43,6 +43,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
     def visit_(path: Path, *, place: str = "", **options: Any) -> Any:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
+        context.set_default_timeout(60_000)  # a busy machine is slow, not wrong
         context.set_offline(True)
         context.on("request", lambda request: requests.append(request.url))
         page = context.new_page()

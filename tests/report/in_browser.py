@@ -2,6 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+
+def comes_true(page: Any, condition: str, arg: Any = None) -> None:
+    """Wait until a script's function says so: how long sounds and frames take is the machine's affair."""
+    page.wait_for_function(condition, arg=arg)
+
+
+# Level in dB of what goes through a node, near a frequency, once half a second of it has been rendered by the
+# clock of the sounds: on a busy machine that clock and the one on the wall differ.
+LEVEL = """async ({node, hz, size}) => {
+  const {context} = node, eye = new AnalyserNode(context, {fftSize: size, smoothingTimeConstant: 0});
+  node.connect(eye);
+  const until = context.currentTime + size / context.sampleRate + .15;
+  while (context.currentTime < until) await new Promise(done => setTimeout(done, 20));
+  const out = new Float32Array(eye.frequencyBinCount);
+  eye.getFloatFrequencyData(out);
+  node.disconnect(eye);
+  const bin = Math.round(hz * size / context.sampleRate);
+  return Math.max(...out.slice(bin - 3, bin + 4));
+}"""
+
+# Keeps in ``said`` what the button that copies says: it says so for two seconds only.
+SAYINGS = """() => { window.said = [];
+  const button = document.querySelector('.copy');
+  new MutationObserver(() => said.push(button.textContent)).observe(button, {childList: true}); }"""
+
 # All visible texts whose contrast with the ground that they stand on is below 4.5 to 1 (WCAG 2.2).
 CONTRAST = """() => {
   const parse = text => { const n = text.match(/[\\d.]+/g).map(Number);

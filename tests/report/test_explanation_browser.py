@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from in_browser import CONTRAST, OUTSIDE
+from in_browser import CONTRAST, LEVEL, OUTSIDE
 
 from subterfuge.explanation.cells import grid_of
 from subterfuge.explanation.explain import Explanation
@@ -58,24 +58,12 @@ def page_of(tmp_path_factory):
 
 
 def wait_for(page, wanted, number=1):
-    page.wait_for_selector(f"#clip-{number}[data-state={wanted}]", timeout=10_000)
+    page.wait_for_selector(f"#clip-{number}[data-state={wanted}]")
 
 
 def level(page, hz):
     """Level in dB of what leaves the first clip's player, at a frequency."""
-    return page.evaluate(
-        """async hz => {
-             const {deck, context} = subterfuge.players[0];
-             const eye = new AnalyserNode(context, {fftSize: 4096, smoothingTimeConstant: 0});
-             deck.master.connect(eye);
-             await new Promise(done => setTimeout(done, 500));
-             const out = new Float32Array(eye.frequencyBinCount);
-             eye.getFloatFrequencyData(out);
-             const bin = Math.round(hz * 4096 / context.sampleRate);
-             return Math.max(...out.slice(bin - 3, bin + 4));
-           }""",
-        hz,
-    )
+    return page.evaluate(f"hz => ({LEVEL})({{node: subterfuge.players[0].deck.master, hz, size: 4096}})", hz)
 
 
 def test_the_three_sounds_play_in_step(visit, page_of):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soundfile as sf
-from in_browser import CONTRAST, OUTSIDE
+from in_browser import CONTRAST, OUTSIDE, comes_true
 
 from subterfuge.report.gallery_page import write_gallery
 
@@ -44,15 +44,16 @@ def state(page, number):
 
 
 def wait_for(page, wanted, number):
-    page.wait_for_selector(f"#sound-{number}[data-state={wanted}]", timeout=10_000)
+    page.wait_for_selector(f"#sound-{number}[data-state={wanted}]")
 
 
 def test_tiles_and_cards_play_one_sound_at_a_time(visit, page_of):
     page = visit(page_of)
+    page.keyboard.press("l")  # round and round, so that it has not ended by the time that we look
     page.click("[data-plays=sound-1]")
     wait_for(page, "playing", 1)
-    page.wait_for_timeout(400)
-    assert 0.1 < state(page, 1)[1] < 2
+    comes_true(page, "() => Number(document.querySelector('#sound-1').dataset.time) > .1")
+    assert state(page, 1)[0] == "playing"
     assert page.get_attribute("[data-plays=sound-1]", "data-state") == "playing"
     page.click("#sound-4 .play")
     wait_for(page, "playing", 4)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from in_browser import CONTRAST, OUTSIDE
+from in_browser import CONTRAST, OUTSIDE, comes_true
 
 from subterfuge.audibility.listeners import read_session, seal
 from subterfuge.audibility.listening import needed, plan, power, score
@@ -80,7 +80,7 @@ def open_page(visit: Open, folder: Path) -> Open:
 def ready(page: Any) -> None:
     """All three sounds heard, so that an answer may be given."""
     page.keyboard.press("a")
-    page.wait_for_selector("main[data-state=playing]", timeout=10_000)
+    page.wait_for_selector("main[data-state=playing]")
     page.keyboard.press("b")
     page.keyboard.press("x")
 
@@ -345,17 +345,41 @@ def test_three_sources_start_together_and_a_switch_starts_nothing(open_page):
     page.click("#begin")
     ready(page)
     starts = page.evaluate("starts")
-    assert len(starts) == 3 and starts[0] == starts[1] == starts[2] and starts[0][3:] == [True, RATE]
+    # Where a busy machine lets the appointed time pass they are started anew: the last ones count.
+    begun = len(starts)
+    assert begun % 3 == 0 and starts[-3] == starts[-2] == starts[-1] and starts[-1][3:] == [True, RATE]
     page.evaluate("() => { window.nodes = Object.values(subterfuge.current().deck.nodes); }")
     before = page.evaluate("subterfuge.current().deck.time()")
     for key in "abxabxbbaax":
         page.keyboard.press(key)
-    assert len(page.evaluate("starts")) == 3
+    assert len(page.evaluate("starts")) == begun
     assert page.evaluate("Object.values(subterfuge.current().deck.nodes).every((one, i) => one === nodes[i])")
-    assert page.evaluate("subterfuge.current().deck.time()") != before
+    comes_true(page, "before => subterfuge.current().deck.time() !== before", before)
     page.keyboard.press("s")  # another loop starts them anew, together again
     starts = page.evaluate("starts")
-    assert len(starts) == 6 and starts[3] == starts[4] == starts[5]
+    assert len(starts) % 3 == 0 and len(starts) > begun and starts[-3] == starts[-2] == starts[-1]
+
+
+def test_a_context_is_not_put_to_sleep_while_it_wakes(open_page):
+    page = open_page("tone")
+    page.evaluate(
+        """() => { window.slept = [];
+           const {resume, suspend} = AudioContext.prototype;
+           AudioContext.prototype.resume = async function () {
+             await new Promise(done => setTimeout(done, 900));  // longer than an idle context is kept
+             return resume.call(this);
+           };
+           AudioContext.prototype.suspend = function () {
+             slept.push(Boolean(subterfuge.current()?.wanted));
+             return suspend.call(this);
+           }; }"""
+    )
+    page.click("#begin")
+    sit(page, lambda _: "A", 2)
+    ready(page)
+    page.keyboard.press("Space")
+    comes_true(page, "() => slept.length > 0")  # it does let go in the end
+    assert page.evaluate("slept") == [False]
 
 
 # Renders a deck offline: A, B and X are made by hand, switched at given times; gives what would be heard.
@@ -471,11 +495,11 @@ def test_what_is_heard_is_what_was_chosen(open_page, listener):
     levels = page.evaluate("Object.values(subterfuge.current().deck.sounds).map(one => one.level)")
     for place, key in enumerate("abx"):
         page.keyboard.press(key)
-        page.wait_for_function(
+        comes_true(
+            page,
             """([place, level]) => Object.values(subterfuge.current().deck.lines).every(({ gain }, i) =>
                  Math.abs(gain.value - (i === place ? level : 0)) < 1e-6)""",
-            arg=[place, levels[place]],
-            timeout=5_000,
+            [place, levels[place]],
         )
 
 
@@ -536,7 +560,7 @@ def test_the_audible_control_is_plain_matched_and_never_clips(open_page):
 def test_a_loop_by_keys_mouse_and_back(open_page):
     page = open_page("tone")
     page.click("#begin")
-    page.wait_for_function("subterfuge.current().sounds")
+    comes_true(page, "() => subterfuge.current().sounds")
     box = page.locator(".strip").bounding_box()
 
     def at(share: float) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from in_browser import CONTRAST, OUTSIDE
+from in_browser import CONTRAST, OUTSIDE, comes_true
 from records import record
 
 from subterfuge.audibility.metrics import measure_audibility
@@ -175,21 +175,27 @@ def test_the_map_lies_under_the_players(open_page):
 def test_it_follows_the_player_unless_it_is_untied(open_page, picture):
     page = open_page(reduced_motion="reduce")
     page.click("#file-1 .play")
-    page.wait_for_selector("#file-1[data-state=playing]", timeout=10_000)
-    page.wait_for_timeout(700)
-    now, at = page.evaluate("[subterfuge.players[0].time(), Number(subterfuge.pictures[0].box.dataset.step)]")
-    assert abs(at / picture.steps * SECONDS - now) < 0.3 and at > 0
+    page.wait_for_selector("#file-1[data-state=playing]")
+    comes_true(page, "() => Number(subterfuge.pictures[0].box.dataset.step) > 0")
+    drawn_at = "Number(document.querySelector('#file-1').dataset.time)"
+    time, at = page.evaluate(f"[{drawn_at}, Number(subterfuge.pictures[0].box.dataset.step)]")
+    assert abs((at + 0.5) / picture.steps * SECONDS - time) < SECONDS / picture.steps
     page.uncheck("#file-1 .follow")
-    go(page, 5)
-    page.wait_for_timeout(500)
+    comes_true(page, f"() => {drawn_at} > 0.3")
+    before, after = page.evaluate(
+        """() => { const player = subterfuge.players[0], time = player.time();
+           subterfuge.pictures[0].go(5);
+           return [time, player.time()]; }"""
+    )
+    assert 0 <= (after - before) % SECONDS < 0.1  # nor does it move the player
+    comes_true(page, f"before => Math.abs({drawn_at} - before) > 0.2", after)
     assert step(page) == 5
     assert page.get_attribute("#file-1", "data-state") == "playing"
-    assert float(page.get_attribute("#file-1", "data-time")) > 0.3  # nor does it move the player
     opacity = "getComputedStyle(document.querySelector('#file-1 .lookhead')).opacity"
     assert page.evaluate(opacity) == "1"
     page.check("#file-1 .follow")
-    page.wait_for_timeout(300)
-    assert step(page) > 5 and page.evaluate(opacity) == "0"
+    comes_true(page, "() => Number(subterfuge.pictures[0].box.dataset.step) > 5")
+    assert page.evaluate(opacity) == "0"
     page.click("#file-1 .play")
     page.evaluate("subterfuge.players[0].seek(1.5)")
     assert step(page) == int(1.5 / SECONDS * picture.steps)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_browser import CONTRAST, OUTSIDE
+from in_browser import CONTRAST, OUTSIDE, SAYINGS, comes_true
 from measured_reports import heard_in_windows, heard_singly, measures, network, svc
 
 from subterfuge.report.evaluation_page import write_evaluation_page
@@ -177,8 +177,7 @@ def test_named_landmarks_and_keyboard(open_page):
     assert sum(name.startswith("h") and "right" in name for name in names) == 1  # one stop for the matrix
     assert all(ring != "none" for name, ring in seen[:-1])
     page.click("nav a >> nth=1")
-    page.wait_for_timeout(100)
-    assert page.evaluate("location.hash") == "#confusion"
+    comes_true(page, "() => location.hash === '#confusion'")
 
 
 def test_print_shows_the_report_and_no_controls(open_page):
@@ -201,6 +200,7 @@ def test_without_scripts_it_is_still_a_report(open_page):
 
 def test_copy(open_page):
     page = open_page(permissions=["clipboard-read", "clipboard-write"])
+    page.evaluate(SAYINGS)
     page.click(".copy")
-    page.get_by_text("Copied", exact=True).wait_for()
+    comes_true(page, "() => said.includes('Copied')")
     assert page.evaluate("navigator.clipboard.readText()") == svc().command

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from in_browser import CONTRAST
+from in_browser import CONTRAST, LEVEL, SAYINGS, comes_true
 from records import record
 
 from subterfuge.report import png
@@ -66,25 +66,12 @@ def state(page: Any, number: int = 1) -> tuple[str, str, float]:
 
 
 def wait_for(page: Any, wanted: str, number: int = 1) -> None:
-    page.wait_for_selector(f"#file-{number}[data-state={wanted}]", timeout=10_000)
+    page.wait_for_selector(f"#file-{number}[data-state={wanted}]")
 
 
 def level(page: Any, hz: float) -> float:
     """Level in dB of what leaves the first file's player, at a frequency, over the last 0.37 s."""
-    return page.evaluate(
-        """async ({hz, rate}) => {
-             const player = subterfuge.players[0], context = player.context;
-             const eye = new AnalyserNode(context, {fftSize: 8192, smoothingTimeConstant: 0});
-             player.master.connect(eye);
-             await new Promise(done => setTimeout(done, 550));
-             const out = new Float32Array(eye.frequencyBinCount);
-             eye.getFloatFrequencyData(out);
-             player.master.disconnect(eye);
-             const bin = Math.round(hz * 8192 / rate);
-             return Math.max(...out.slice(bin - 3, bin + 4));
-           }""",
-        {"hz": hz, "rate": RATE},
-    )
+    return page.evaluate(f"hz => ({LEVEL})({{node: subterfuge.players[0].master, hz, size: 8192}})", hz)
 
 
 def test_play_moves_the_clock_and_the_playhead(open_page):
@@ -95,14 +82,14 @@ def test_play_moves_the_clock_and_the_playhead(open_page):
     assert state(page) == ("idle", "original", 0.0)
     page.click("#file-1 .play")
     wait_for(page, "playing")
-    page.wait_for_timeout(400)
-    first = state(page)[2]
-    page.wait_for_timeout(300)
-    second = state(page)[2]
-    assert 0.1 < first < second < 1.6
-    left = page.evaluate("getComputedStyle(document.querySelector('#file-1 .playhead')).left")
-    width = page.evaluate("document.querySelector('#file-1 .plot').clientWidth")
-    assert abs(float(left[:-2]) / width - second / 2) < 0.2
+    for earlier in (0.0, 0.3):
+        comes_true(page, "t => Number(document.querySelector('#file-1').dataset.time) > t", earlier)
+    left, width, time = page.evaluate(
+        """[getComputedStyle(document.querySelector('#file-1 .playhead')).left,
+            document.querySelector('#file-1 .plot').clientWidth,
+            Number(document.querySelector('#file-1').dataset.time)]"""
+    )
+    assert float(left[:-2]) / width == pytest.approx(time / 2, abs=0.01)
     assert page.evaluate("subterfuge.players.slice(1).every(p => p.buffers === null)")
     page.click("#file-1 .play")
     assert state(page)[0] == "paused"
@@ -136,13 +123,12 @@ def test_time_goes_on_across_a_switch(open_page):
     page = open_page()
     page.click("#file-1 .play")
     wait_for(page, "playing")
-    page.wait_for_timeout(200)
+    comes_true(page, "() => subterfuge.players[0].time() > 0")
     before, after = page.evaluate(
         "(() => { const p = subterfuge.players[0], a = p.time(); p.swap(); return [a, p.time()]; })()"
     )
     assert before > 0 and before <= after < before + 0.05
-    page.wait_for_timeout(200)
-    assert state(page)[2] > after
+    comes_true(page, "after => subterfuge.players[0].time() > after", after)
 
 
 def test_loop_and_end(open_page):
@@ -150,8 +136,11 @@ def test_loop_and_end(open_page):
     page.evaluate("subterfuge.players[0].seek(1.7)")
     page.click("#file-1 .play")
     wait_for(page, "playing")
-    page.wait_for_timeout(700)
-    assert state(page)[0] == "playing" and state(page)[2] < 1.0
+    comes_true(  # from the end to the beginning, and on
+        page,
+        """() => { const {state, time} = document.querySelector('#file-1').dataset;
+           return state === 'playing' && time < 1; }""",
+    )
     page.keyboard.press("l")
     assert page.get_attribute("#file-1 .loop", "aria-pressed") == "false"
     page.evaluate("subterfuge.players[0].seek(1.8)")
@@ -341,8 +330,7 @@ def test_sorting_the_overview(open_page):
     assert page.locator("#overview th[aria-sort]").count() == 1
     page.click("#overview tbody a >> nth=0")
     assert page.evaluate("location.hash") == "#file-2"
-    page.wait_for_timeout(100)
-    assert abs(page.evaluate("document.querySelector('#file-2').getBoundingClientRect().top")) < 60
+    comes_true(page, "() => Math.abs(document.querySelector('#file-2').getBoundingClientRect().top) < 60")
 
 
 def test_the_perturbation_has_a_scale_of_its_own(open_page):
@@ -355,8 +343,9 @@ def test_the_perturbation_has_a_scale_of_its_own(open_page):
 
 def test_copy(open_page):
     page = open_page("one.html", permissions=["clipboard-read", "clipboard-write"])
+    page.evaluate(SAYINGS)
     page.click(".copy")
-    page.get_by_text("Copied", exact=True).wait_for()
+    comes_true(page, "() => said.includes('Copied')")
     assert page.evaluate("navigator.clipboard.readText()") == "subterfuge attack tone.wav --to trumpet"
 
 

@@ -39,12 +39,13 @@
     async play() {
       if (this.playing || this.data.state === "loading" || !("playable" in this.data)) return;
       for (const other of players) if (other !== this) other.pause(true);
-      this.show("loading");
       this.wanted = true;
+      this.show("loading");
       try {
         if (!this.sounds) await this.decode();
-        await this.context.resume();
+        await wake(this.context);
       } catch {
+        this.wanted = false;
         this.show("failed");
         return say("This browser cannot play these sounds.");
       }
@@ -109,9 +110,7 @@
       if (state === "playing") this.section.classList.add("started");
       const busy = state === "playing" || state === "loading";
       $(".play", this.section)?.setAttribute("aria-label", busy ? "Pause" : "Play");
-      if (this.context && !busy) setTimeout(() => {
-        if (!players.some((one) => one.context === this.context && one.wanted)) this.context.suspend();
-      }, 500);
+      if (this.context && !busy) rest(this.context, () => players.some((one) => one.context === this.context && one.wanted));
     }
 
     frame() {

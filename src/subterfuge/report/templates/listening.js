@@ -93,7 +93,7 @@
     show("loading");
     try {
       mine.sounds ??= await soundsOf(mine.trial);
-      await mine.sounds.context.resume();
+      await wake(mine.sounds.context);
     } catch (error) {
       if (mine === current) fail(error);
       return;
@@ -120,7 +120,7 @@
       const { context } = current.sounds;
       current.position = position();
       current.deck.stop();
-      setTimeout(() => { if (!(playing() && current.sounds.context === context)) context.suspend(); }, 500);
+      rest(context, () => current?.wanted && contextAt(test.pairs[current.trial.pair].rate) === context);
     }
     if (main.dataset.state !== "failed") show("paused");
     draw();

@@ -27,13 +27,6 @@
     parameter.linearRampToValueAtTime(to, now + RAMP);
   }
 
-  // An idle context lets go of the sound card.
-  function rest(context) {
-    setTimeout(() => {
-      if (!players.some((one) => one.context === context && one.wanted)) context.suspend();
-    }, 500);
-  }
-
   class Player {
     constructor(section) {
       this.section = section;
@@ -111,7 +104,7 @@
       this.show("loading");
       try {
         await this.load();
-        await this.context.resume();
+        await wake(this.context);
       } catch (error) {
         return this.fail(error);
       }
@@ -211,7 +204,9 @@
 
     show(state) {
       this.data.state = state;
-      if (this.context && state !== "playing" && state !== "loading") rest(this.context);
+      if (this.context && state !== "playing" && state !== "loading") {
+        rest(this.context, () => players.some((one) => one.context === this.context && one.wanted));
+      }
       if (state === "playing") this.section.classList.add("started");
       const button = $(".play", this.section);
       if (button) button.setAttribute("aria-label", state === "playing" || state === "loading" ? "Pause" : "Play");

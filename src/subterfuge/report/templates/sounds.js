@@ -18,6 +18,18 @@ function contextAt(rate) {
   return contexts.get(rate);
 }
 
+// An idle context lets go of the sound card, but not at once, and not if it is wanted again by then: a context that is
+// suspended while it resumes never says that it has resumed.
+const resting = new Map();
+function rest(context, wanted) {
+  clearTimeout(resting.get(context));
+  resting.set(context, setTimeout(() => { if (!wanted()) context.suspend(); }, 500));
+}
+function wake(context) {
+  clearTimeout(resting.get(context));
+  return context.resume();
+}
+
 // How much of a section can be seen, in pixels of height.
 function inView(section) {
   const box = section.getBoundingClientRect();
