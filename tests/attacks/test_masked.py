@@ -123,6 +123,21 @@ def test_nothing_is_heard_before_an_onset() -> None:
     assert (found["minimal"] > 100).all(), found
 
 
+def test_it_does_not_click_where_a_clip_is_cut_off() -> None:
+    """A victim listens to low tones alone, beside a clip of low tones; both begin and end in full."""
+    t = torch.arange(8000, dtype=torch.float64) / RATE
+    y = torch.stack([0.5 * torch.sin(2 * math.pi * hz * t) for hz in (200, 310)])
+    weight = torch.stack([torch.cos(2 * math.pi * hz * t) for hz in (240, 270)]) / len(t)
+    victim = Linear(weight, torch.tensor([0.02, 0.0], dtype=torch.float64))
+    victim.sample_rate = RATE
+    label = 1 - victim.predict(y)
+    outcome = masked(victim, y, Targeted(label), steps=300)
+    assert outcome.success.all()
+    cells = noise_to_mask(y, outcome.audio, sr=RATE).amax(1)
+    ends = (frame_times(y.shape[1], RATE) < 0.01) | (frame_times(y.shape[1], RATE) > 0.99)
+    assert (cells[:, ends].amax(1) <= 0.3 * cells[:, ~ends].amax(1)).all(), cells
+
+
 @pytest.mark.parametrize("samples", [1, 17, 300])
 @pytest.mark.parametrize("sr", [8000, 192000])
 @pytest.mark.parametrize("silent", [True, False])

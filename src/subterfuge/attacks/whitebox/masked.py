@@ -29,6 +29,9 @@ _FIRST, _LEAST, _MOST = 0.3, 60, 150
 _RAMP, _WEIGH, _EVERY, _RATE = 0.35, (0.4, 0.9), 5, 0.15
 # The norm at the end of the ramp.
 _DEPTH, _POWER, _LEVELLING = 0.75, 8.0, 0.7
+# Seconds at either end of the clip over which the perturbation fades, and the most of a clip: one that is cut off
+# there clicks, in bands where a clip that is cut off as well does not mask it.
+_FADE, _OF_CLIP = 0.01, 1 / 50
 # Worst ratios below this (-6 dB) are as good as each other: the mean decides.
 _ENOUGH = 0.25
 
@@ -133,6 +136,7 @@ def hide(search: Search, rows: Tensor, x: Tensor, norm: HiddenNorm, steps: int) 
     delta = x - clean
     drift = torch.zeros_like(delta)
     radius = norm.lengths(delta)
+    fade = _faded(delta, int(min(_FADE * norm.sr, _OF_CLIP * norm.samples)))
     for step in range(steps):
         done = step / steps
         if step % _EVERY == 0 and (done <= _RAMP or _WEIGH[0] <= done <= _WEIGH[1]):
@@ -156,4 +160,15 @@ def hide(search: Search, rows: Tensor, x: Tensor, norm: HiddenNorm, steps: int) 
         up = norm.heading(heading(gradient, 0, step))
         drift = 0.7 * drift + up * length[:, None] - delta
         delta = delta + 0.08 * slowly * drift
+        delta = delta * fade
         delta = delta * (radius / norm.lengths(delta).clamp(min=1e-30))[:, None]
+
+
+def _faded(y: Tensor, samples: int) -> Tensor:
+    """Ones, shape (samples of ``y``,), that rise from about nought at either end within so many."""
+    ramp = torch.ones_like(y[0])
+    if samples > 0:
+        rise = torch.sin(torch.pi / 2 * (torch.arange(samples).to(ramp) + 0.5) / samples) ** 2
+        ramp[:samples] = rise
+        ramp[-samples:] = rise.flip(0)
+    return ramp
