@@ -29,8 +29,8 @@ _FIRST, _LEAST, _MOST = 0.3, 60, 150
 _RAMP, _WEIGH, _EVERY, _RATE = 0.35, (0.4, 0.9), 5, 0.15
 # The norm at the end of the ramp.
 _DEPTH, _POWER, _LEVELLING = 0.75, 8.0, 0.7
-# Seconds at either end of the clip over which the perturbation fades, and the most of a clip: one that is cut off
-# there clicks, in bands where a clip that is cut off as well does not mask it.
+# Seconds at either end of the clip over which the perturbation fades, and the most of a clip: one that is cut
+# off there clicks, in bands where a clip that is cut off as well does not mask it.
 _FADE, _OF_CLIP = 0.01, 1 / 50
 # Worst ratios below this (-6 dB) are as good as each other: the mean decides.
 _ENOUGH = 0.25
