@@ -14,7 +14,10 @@ import soundfile
 import torch
 
 from subterfuge.corpora.corpus import Clip, Corpus, Skipped
+from subterfuge.defences.detection.detector import Detector
+from subterfuge.defences.detection.guarded import Guarded
 from subterfuge.errors import SubterfugeError
+from subterfuge.report.measured import evaluation_notes
 from subterfuge.training.codec import from_json, to_json
 from subterfuge.training.evaluate import Evaluation, evaluate
 from subterfuge.victims.victim import Hearing, TorchVictim
@@ -211,3 +214,25 @@ def test_nothing_to_go_by_is_said(clip):
 def test_options_that_are_wrong(clip, options, said):
     with pytest.raises(SubterfugeError, match=said):
         evaluate(Tones(), corpus(clip(tone("cel"), "cel")), **options)
+
+
+class Loudness(Detector):
+    """Notices what is loud."""
+
+    name = "loudness"
+
+    def score(self, y: torch.Tensor) -> torch.Tensor:
+        return y.abs().amax(1)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_what_a_guard_notices_is_counted_and_told(clip, several):
+    others = ("flu",) if several else ()
+    clips = [clip(gain * tone("cel", "flu"), "cel", *others) for gain in (0.2, 1.0, 0.1, 1.0, 0.0)]
+    plain = evaluate(Tones(), corpus(*clips))
+    done = evaluate(Guarded(Tones(), Loudness(), threshold=0.3), corpus(*clips))
+    assert plain.refused is None and done.refused == 2
+    assert repr((plain.single, plain.excerpts)) == repr((done.single, done.excerpts))
+    assert any("guard notices 2 of 5 clips" in note.replace("\xa0", " ") for note in evaluation_notes(done))
+    assert not any("guard" in note for note in evaluation_notes(plain))
+    assert from_json(to_json(done), Evaluation).refused == 2

@@ -164,6 +164,11 @@ def evaluation_notes(evaluation: Evaluation) -> list[str]:
         notes.append(
             f"{plural(len(evaluation.skipped), 'file')} of no use, the first: {first.path.name}, {first.why}."
         )
+    if evaluation.refused is not None:
+        notes.append(
+            f"The victim's guard notices {count(evaluation.refused)} of {plural(evaluation.clips, 'clip')}: "
+            "false alarms, unless somebody has tampered with them. The figures are of what is heard."
+        )
     if evaluation.votes:
         notes.append(
             "The victim gives no probabilities: each window counts as one vote for what is heard in it."

@@ -52,6 +52,9 @@ class Evaluation:
         In seconds, of that protocol.
     votes : bool
         Whether windows were put together by the victim's verdicts, for want of probabilities.
+    refused : int or None
+        How many of the clips the victim's guard notices: false alarms, if nobody has tampered with the
+        corpus. The measures are of what is heard, refused or not. None of a victim without a guard.
     unknown : dict of str to int
         Labels of the corpus that the victim does not know, and how many clips carry them; a clip without any
         other is left out.
@@ -77,6 +80,7 @@ class Evaluation:
     window: float | None = None
     hop: float | None = None
     votes: bool = False
+    refused: int | None = None
     unknown: dict[str, int] | None = None
     skipped: tuple[Skipped, ...] = ()
     partial: bool = False
@@ -188,6 +192,7 @@ def evaluate(
         window=window if several else None,
         hop=hop if several else None,
         votes=several and results[0].votes,
+        refused=_refused(results),
         unknown=dict(sorted(unknown.items())),
         skipped=(*corpus.skipped, *sorted(bad, key=lambda one: one.path)),
         partial=interrupted,
@@ -250,6 +255,11 @@ def _nothing(corpus: Corpus, bad: list[Skipped], interrupted: bool) -> str:
     if interrupted:
         return "interrupted before the first clip was heard, so there is nothing to say"
     return f"corpus {corpus.name}: none of {len(bad)} files could be heard; the first: {bad[0].why}"
+
+
+def _refused(heard: Sequence[Heard]) -> int | None:
+    noticed = [one.noticed for one in heard if one.noticed is not None]
+    return sum(noticed) if noticed else None
 
 
 def _single(

@@ -15,6 +15,7 @@ from torch import Tensor
 from subterfuge.audio import load_plain
 from subterfuge.corpora.sift import few_words
 from subterfuge.errors import SubterfugeError
+from subterfuge.predictions import noticed_in
 from subterfuge.training.interruption import heeding_interrupts
 from subterfuge.training.protocol import mean_activation, window_starts
 from subterfuge.victims.victim import Victim
@@ -36,12 +37,15 @@ class Heard:
         victim has none (``votes``), the share of them that each label won.
     probabilities : array, shape (labels,), or None
         Of the whole clip, where the victim has them.
+    noticed : bool or None
+        Whether the victim's guard notices the clip, or a window of it; None where there is no guard.
     """
 
     predicted: int
     scores: NDArray[np.float64]
     probabilities: NDArray[np.float64] | None = None
     votes: bool = False
+    noticed: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +73,7 @@ class Listener:
             int(verdict.predicted[0]),
             _array(verdict.scores[0]),
             None if table is None else _array(table[0]),
+            noticed=noticed_in(verdict),
         )
 
     def _in_windows(self, y: Tensor) -> Heard:
@@ -78,12 +83,15 @@ class Listener:
         pieces = [y[:, at : at + window] for at in starts]
         pieces = [piece for piece in pieces if bool(piece.any())]  # digital silence tells nothing
         k, outputs, votes = len(self.victim.labels), [], False
+        noticed: bool | None = None
         for at in range(0, len(pieces), BATCH):
             verdict = self.victim.verdict(torch.cat(pieces[at : at + BATCH]))
             table, votes = verdict.probabilities, verdict.probabilities is None
+            if verdict.noticed is not None:
+                noticed = bool(noticed) or bool(verdict.noticed.any())
             outputs.append(np.eye(k)[verdict.predicted.cpu().numpy()] if table is None else _array(table))
         mean = mean_activation(np.concatenate(outputs) if outputs else [], k)
-        return Heard(int(mean.argmax()), mean, votes=votes)
+        return Heard(int(mean.argmax()), mean, votes=votes, noticed=noticed)
 
 
 def hear_all(
