@@ -235,4 +235,4 @@ def test_what_a_guard_notices_is_counted_and_told(clip, several):
     assert repr((plain.single, plain.excerpts)) == repr((done.single, done.excerpts))
     assert any("guard notices 2 of 5 clips" in note.replace("\xa0", " ") for note in evaluation_notes(done))
     assert not any("guard" in note for note in evaluation_notes(plain))
-    assert from_json(to_json(done), Evaluation).refused == 2
+    assert from_json(Evaluation, to_json(done)).refused == 2
