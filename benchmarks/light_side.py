@@ -128,6 +128,14 @@ def trials() -> list[Trial]:
             base="cnn-eased",
         ),
         Trial(
+            "cnn-longer",
+            "cnn",
+            "the last, taught on for longer, up to 8 dB over the threshold",
+            train="adversarial-training",
+            options={"norm": "masked", "nmr_db": 8.0, "clips": 2500, "epochs": 8, "steps": 3},
+            base="cnn-veiled",
+        ),
+        Trial(
             "cnn-combined",
             "cnn",
             "the one taught on at 36 dB, and a vote over noise",
