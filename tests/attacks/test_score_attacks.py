@@ -196,35 +196,6 @@ def test_cosines_are_orthonormal_and_complete(samples: int, part: int) -> None:
     torch.testing.assert_close(basis.sound(basis.numbers(y)), y, atol=1e-12, rtol=0)
 
 
-def test_patches_of_other_sounds_are_those_sounds_where_they_are() -> None:
-    y, other = (0.1 * clips(2, 2000)).unbind()
-    plane, chance = Patches(y, sr=8000), np.random.default_rng(0)
-    cells = plane.cells(other)
-    torch.testing.assert_close(plane.render(cells[None])[0], other)
-    patch, where = plane.draw(chance, wide=0.3, high=0.4, own=1.0, sounds=[cells])
-    assert float(plane.render(patch[None]).norm()) == pytest.approx(1.0)
-    ratio = (patch[where] / cells[where]).real
-    torch.testing.assert_close(ratio, ratio.mean().expand_as(ratio))
-    assert not patch[~where].any()
-
-
-def test_a_search_that_knows_a_change_finds_only_shorter_ones() -> None:
-    """What it is told of is in the ball; a longer one that will do is passed over."""
-    y = clips(1, SAMPLES)[0]
-    ball = shrinking.first_ball(y, 0.5 * y / y.norm(), lambda change: change, 0.0)
-    ball.radius = 0.85
-
-    def climb(ball: shrinking.Ball) -> Any:
-        yield torch.stack([1.5 * ball.here / ball.here.norm(), 0.7 * ball.here / ball.here.norm()])
-
-    talk = shrinking.shrink(ball, climb, patience=10, length=1.0)
-    lengths = next(talk).norm(dim=1)
-    yes = torch.tensor([True, True])
-    back = talk.send(Answer(lengths[:, None], lengths, yes, lengths))
-    # From the one of 0.7 on straight back, not beyond what surely misses: a share of 0.6 of it.
-    assert float(back.norm()) == pytest.approx(0.7 * (1 + 0.6) / 2)
-
-
 def test_an_atom_is_a_windowed_cosine_at_its_time() -> None:
     basis = LocalCosines(400, part=100)
     assert basis.edges.tolist() == [0, 100, 200, 300, 400]

@@ -1,10 +1,9 @@
 """``hunt``: our default where there are no gradients; it chooses among our searches, and chains them.
 
-Which search a victim wants shows in how fast it gets on there. With scores, searches of different kinds take
-turns: gains of bands for victims of averaged features, cosines and patches of time and frequency for those
-that hear more than that. Who gets on fast goes on; when nobody does, the next one has a turn, at last from
-the best there is. With labels alone one descent begins, and others when it has become slow. Victims at hand
-that know the same label give starts that may carry over, for no query at all.
+What each search is good at, it does. Scores lead where labels alone must guess; victims at hand that know
+the same label give starts that may carry over, for no query at all; labels alone polish best, since what is
+then left to find is where one surface lies. Several descents begin, the best goes on; when it no longer
+gets anywhere the next goes on from there: with fresh eyes, in more numbers, or from somewhere else.
 """
 
 from __future__ import annotations
@@ -13,13 +12,15 @@ import itertools
 import math
 from collections.abc import Generator, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from subterfuge.attacks.blackbox.asking import Answer, Talk, converse
-from subterfuge.attacks.blackbox.pack import Pack
-from subterfuge.attacks.blackbox.runs import TRY, Run
+from subterfuge.attacks.blackbox.decide import Array, Descent
 from subterfuge.attacks.blackbox.starts import check_start, embedded_clips
+from subterfuge.attacks.blackbox.subspace import Subspace
+from subterfuge.attacks.blackbox.subspace_search import Climb
 from subterfuge.attacks.blackbox.transfer import transferred
 from subterfuge.attacks.outcome import Outcome
 from subterfuge.attacks.search import Search, Watch
@@ -27,23 +28,18 @@ from subterfuge.attacks.whitebox.steps import seed_from
 from subterfuge.criteria import Criterion
 from subterfuge.victims.victim import Victim
 
-# Queries of a turn; of the first turn of gains (so many, and such a share of the steps, up to so many).
-_TURN, _GAINS, _GAINS_SHARE, _GAINS_MOST = 40, 25, 0.1, 100
-# Share of the steps and the most queries of the first turn of patches, where gains have led nowhere, and of
-# that of cosines, where there is something to outdo; queries of a descent with labels.
-_PATCHES, _COSINES, _OTHERS_MOST, _LABELS = 0.3, 0.2, 100, 90
-# Share of the steps that gains have before others go on from the best, if they are not far from it.
-_GAINS_ALL = 0.6
-# What a search must promise, in nepers, to go on: while others are untried, and once all were.
-_FAST, _SLOW = 0.3, 0.03
-# With labels alone, and so many steps: so many descents side by side, for so many queries each.
-_MANY, _SIDE, _EACH = 800, 4, 100
-# With fewer steps: one goes on until it becomes shorter by less than so much (nepers) in so many queries.
-_LESS, _WHILE = 0.1, 90
-# Without any success: queries that one descent has before the next is tried.
-_LONG = 300
-# Stretches of time that gains are told apart in, by turns; 0 begins somewhere else, and goes on if it is then
-# not so many times longer than the best.
+Starts = Iterator[Tensor]
+
+# A search is stuck after so many queries that did not make the change shorter by so much.
+_PATIENCE, _LESS = 90, 0.005
+# Without any success: queries that one search has before the next is tried.
+_TRY = 120
+# With scores: share of the steps that the search with scores is given.
+_SCORES = 0.6
+# Descents that begin side by side; the share of the steps, and the most queries, that each is given first.
+_SIDE, _SHARE, _EACH = 4, 0.1, 100
+# Stretches of time that the gains are told apart in, by turns; 0 begins somewhere else, and goes on if it is
+# then not so many times longer than the best.
 _ROUNDS, _HOPEFUL = (1, 0, 2, 0, 1, 0, 4, 0), 1.5
 
 
@@ -100,116 +96,123 @@ def hunt(
         def talk(row: int, clean: Answer) -> Talk:
             label = None if search.goal.away else victim.labels[int(search.goal.label[row])]
             clips = embedded_clips(label, victim.sample_rate)
-            given = None if start is None else start[row]
-            others: Iterator[Tensor] = iter(())
+            one = _Row(y[row : row + 1], victim.sample_rate, seed, steps)
+            climb = None
+            if not blind:
+                climb = Climb(one.space(1), 0, y[row], seed, steps, any_duel=search.goal.away)
+            others: Starts = iter(())
             if transfer and label is not None:
                 others = transferred(y[row : row + 1], label, victim)
-            pack = Pack(
-                y[row : row + 1], victim.sample_rate, seed, steps, start=given, clips=clips, others=others
-            )
-            return _with_labels(pack) if blind else _with_scores(pack, clean, any_duel=search.goal.away)
+            return one.talk(None if start is None else start[row], clips, climb, clean, others)
 
         converse(search, steps, talk)
     return search.outcome()
 
 
-# ---------------------------------------------------------------- scores
+class _Row:
+    """The searches for one clip, one after the other, and what is best of all of them."""
+
+    def __init__(self, y: Tensor, sr: int, seed: int, steps: int) -> None:
+        self.y, self.sr, self.seed, self.steps = y, sr, seed, steps
+        self.spaces: dict[int, Subspace] = {}
+        self.length, self.begun = math.inf, 0
+        self.best: tuple[Array, int] | None = None
+
+    def space(self, times: int) -> Subspace:
+        """That with so many stretches of time."""
+        if times not in self.spaces:
+            self.spaces[times] = Subspace(self.y, sr=self.sr, times=times)
+        return self.spaces[times]
+
+    def talk(
+        self,
+        start: Tensor | None,
+        clips: tuple[Tensor, ...],
+        climb: Climb | None,
+        clean: Answer,
+        others: Starts,
+    ) -> Talk:
+        """Find a way in, then make it small; without end."""
+        if climb is not None:
+            yield from _Run(climb.talk(clean, start, clips), patience=math.inf).go(_SCORES * self.steps)
+            if climb.reached.any():
+                nearest = np.where(climb.reached, climb.distance, np.inf).argmin()
+                self._keep(climb.points[nearest], float(climb.distance[nearest]), 1)
+        while self.best is None:
+            yield from self._begin(start, clips)
+            if self.best is None and (found := (yield from _first(self.y[0], others))) is not None:
+                # Its bands alone may do: then they are where the next search begins.
+                start = found
+        for times in itertools.cycle(_ROUNDS):
+            if times:
+                one = self._descent(times)
+                yield from self._go(_Run(one.resume(self._told_apart(times))), one)
+            else:
+                yield from self._begin(start, clips)
+
+    def _begin(self, start: Tensor | None, clips: tuple[Tensor, ...]) -> Talk:
+        """Some descents side by side for a while, then the best of them until it is stuck."""
+        each = min(_EACH, max(20, int(_SHARE * self.steps)))
+        several = self.best is None and self.steps >= 2 * _SIDE * each
+        begun = []
+        for _ in range(_SIDE if several else 1):
+            one = self._descent(1)
+            begun.append((_Run(one.talk(start, clips)), one))
+            yield from self._go(*begun[-1], each)
+        run, one = min(begun, key=lambda pair: pair[1].length)
+        if one.length < _HOPEFUL * self.length:
+            yield from self._go(run, one)
+
+    def _descent(self, times: int) -> Descent:
+        """A new search with labels alone."""
+        self.begun += 1
+        return Descent(self.space(times), 0, self.y[0], self.seed + self.begun - 1, self.steps)
+
+    def _go(self, run: _Run, one: Descent, queries: float = math.inf) -> Talk:
+        yield from run.go(queries)
+        self._keep(one.best, one.length, one.space.times)
+
+    def _keep(self, gains: Array | None, length: float, times: int) -> None:
+        if gains is not None and length < self.length:
+            self.best, self.length = (gains, times), length
+
+    def _told_apart(self, times: int) -> Array:
+        """The best gains, with so many stretches of time instead of as many as they have."""
+        assert self.best is not None
+        gains, had = self.best
+        if had == times:
+            return gains
+        return np.repeat(gains.reshape(-1, had).mean(1), times)
 
 
-def _with_scores(pack: Pack, clean: Answer, *, any_duel: bool) -> Talk:
-    """Who gets on fast goes on; when nobody does, the next one has a turn."""
-    climb = pack.climb(clean, any_duel=any_duel)
-    yield from pack.go(climb, round(min(_GAINS_MOST, _GAINS + _GAINS_SHARE * pack.steps)))
-    if pack.delta is None:
-        yield from pack.find()
-    begun = [climb]
-    for run, first_turn in _others(pack, climb):
-        yield from _while_promising(pack, begun, _FAST)
-        begun.append(run)
-        yield from pack.go(run, first_turn)
-    yield from _until_there(pack, begun)
-    yield from _while_promising(pack, begun, _FAST)
-    for run, first_turn in _chained(pack, climb):
-        begun = [one for one in begun if pack.promise(one) > 0] + [run]
-        yield from pack.go(run, first_turn)
-        yield from _while_promising(pack, begun, _SLOW)
+class _Run:
+    """A search that can be left and gone on with."""
+
+    def __init__(self, talk: Talk, *, patience: float = _PATIENCE) -> None:
+        self.talk, self.patience = talk, patience
+        self.asked: Tensor | None = None
+        self.best, self.since = math.inf, 0
+
+    def go(self, queries: float = math.inf) -> Talk:
+        """So many queries of it, or until it is stuck."""
+        try:
+            asked = next(self.talk) if self.asked is None else self.asked
+            while queries > 0 and self.since < max(_TRY * math.isinf(self.best), self.patience):
+                answer = yield asked
+                reached = answer.reached
+                near = float(answer.distance[reached].min()) if bool(reached.any()) else math.inf
+                self.since = 0 if near < (1 - _LESS) * self.best else self.since + len(asked)
+                self.best = min(self.best, near)
+                queries -= len(asked)
+                asked = self.asked = self.talk.send(answer)
+        except StopIteration:
+            self.since, self.patience = _TRY, 0
 
 
-def _until_there(pack: Pack, begun: list[Run]) -> Talk:
-    """By turns the search that lacks least and the youngest, while none has found anything by itself."""
-    for turn in itertools.count():
-        if not all(math.isinf(one.length) for one in begun):
-            return
-        rank = [len(one.ages) if turn % 2 else -one.margin for one in begun]
-        yield from pack.go(begun[rank.index(min(rank))], _TURN)
-
-
-def _while_promising(pack: Pack, begun: list[Run], enough: float) -> Talk:
-    while pack.promise(best := max(begun, key=pack.promise)) > enough:
-        yield from pack.go(best, _TURN)
-
-
-def _others(pack: Pack, climb: Run) -> Iterator[tuple[Run, int]]:
-    """One search of each of the other kinds, with its first turn."""
-    there = not math.isinf(climb.length)
-    yield pack.patches(), _TURN if there else round(min(_OTHERS_MOST, _PATCHES * pack.steps))
-    there = pack.delta is not None and not pack.found
-    yield pack.cosines(), round(min(_OTHERS_MOST, _COSINES * pack.steps)) if there else 0
-
-
-def _chained(pack: Pack, climb: Run) -> Iterator[tuple[Run, int]]:
-    """Searches from the best there is, with their first turns, without end."""
-    if climb.length < _HOPEFUL * pack.length:
-        yield climb, max(_TURN, round(_GAINS_ALL * pack.steps) - len(climb.ages))
-    more = itertools.cycle((pack.cosines, pack.patches))
-    for times in itertools.cycle(_ROUNDS):
-        if math.isinf(climb.length) and not climb.over:
-            yield climb, _TURN
-        elif not times:
-            yield pack.descent(pack.start), _LABELS
-        elif pack.gains_length < _HOPEFUL * pack.length:
-            yield pack.polish(times), _LABELS
-        yield next(more)(), _TURN
-
-
-# ---------------------------------------------------------------- labels alone
-
-
-def _with_labels(pack: Pack) -> Talk:
-    """The best of several descents where there are steps for them, then others from the best."""
-    several = [pack.descent(pack.start)]
-    if pack.steps < _MANY:
-        yield from pack.go(several[0], TRY)
-        several[0] = yield from _way_in(pack, several[0])
-        while several[0].fell(_WHILE) > _LESS:
-            yield from pack.go(several[0], _WHILE)
-    else:
-        yield from pack.go(several[0], _EACH)
-    while len(several) < _SIDE:
-        several.append(pack.descent(pack.start))
-        yield from pack.go(several[-1], _EACH)
-    # The best of them is the one that was when all were as old.
-    best = min(several, key=lambda run: run.at(_EACH))
-    yield from pack.go(best)
-    yield from _way_in(pack, best)
-    for times in itertools.cycle(_ROUNDS):
-        if times and pack.gains_length < math.inf:
-            yield from pack.go(pack.polish(times))
-        elif not times:
-            run = pack.descent(pack.start)
-            yield from pack.go(run, _EACH)
-            if run.length < _HOPEFUL * pack.length:
-                yield from pack.go(run)
-
-
-def _way_in(pack: Pack, one: Run) -> Generator[Tensor, Answer, Run]:
-    """Where a descent has led nowhere: other starts, then more of it, then others; which one it was."""
-    if pack.delta is None and (found := (yield from pack.find())) is not None:
-        # Its bands alone may do: then they are where the next search begins.
-        pack.start, one = found, pack.descent(found)
-    while math.isinf(pack.gains_length) and len(one.ages) < _LONG:
-        yield from pack.go(one, _TURN)
-    while pack.delta is None:
-        one = pack.descent(None)
-        yield from pack.go(one, _LONG)
-    return one
+def _first(y: Tensor, others: Starts) -> Generator[Tensor, Answer, Tensor | None]:
+    """The first of some perturbations that is heard as wanted, as audio; None where none is left."""
+    for delta in others:
+        answer = yield delta[None]
+        if bool(answer.reached[0]):
+            return (y + delta).clamp(-1, 1)
+    return None

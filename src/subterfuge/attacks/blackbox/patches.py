@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -53,13 +52,8 @@ class Patches:
         self.taper = torch.hann_window(window, dtype=y.dtype, device=y.device).sqrt()
         place = np.asarray(bark(np.arange(window // 2 + 1) * sr / window))
         self.place = place / place[-1]
-        self.own: Tensor = self.cells(y)
-
-    def cells(self, sound: Tensor) -> Tensor:
-        """The cells of a sound (samples,), shape (frames, bins): it is what they render as."""
-        padded = torch.nn.functional.pad(sound, (self.hop, self.frames * self.hop - self.samples))
-        cells: Tensor = torch.fft.rfft(padded.unfold(0, self.window, self.hop)[: self.frames] * self.taper)
-        return cells
+        padded = torch.nn.functional.pad(y, (self.hop, self.frames * self.hop - self.samples))
+        self.own: Tensor = torch.fft.rfft(padded.unfold(0, window, self.hop)[: self.frames] * self.taper)
 
     def render(self, cells: Tensor) -> Tensor:
         """The sound of cells, shape (n, frames, bins) to (n, samples)."""
@@ -71,13 +65,7 @@ class Patches:
         return sound
 
     def draw(
-        self,
-        chance: np.random.Generator,
-        *,
-        wide: float,
-        high: float,
-        own: float,
-        sounds: Sequence[Tensor] = (),
+        self, chance: np.random.Generator, *, wide: float, high: float, own: float
     ) -> tuple[Tensor, Tensor]:
         """A random rectangle full of sound of unit energy.
 
@@ -88,8 +76,6 @@ class Patches:
             Shares of the time and of the Bark scale that it covers, in (0, 1]; at least a frame and a bin.
         own : float
             How often its sound is the clip's own, as it is or turned over, instead of noise.
-        sounds : sequence of Tensor, each of shape (frames, bins)
-            Cells of other sounds, which then take the place of the clip's own.
 
         Returns
         -------
@@ -109,10 +95,7 @@ class Patches:
         noise = torch.from_numpy(chance.standard_normal((2, self.frames, len(bins)))).to(self.taper)
         cells = torch.complex(noise[0], noise[1])
         if chance.random() < own and float((self.own * where).abs().amax()) > _SILENT:
-            if sounds:
-                cells = sounds[int(chance.integers(len(sounds)))]
-            else:
-                cells = self.own if chance.random() < 0.5 else -self.own
+            cells = self.own if chance.random() < 0.5 else -self.own
         length = self._length(cells * where)
         if length <= _SILENT:
             # Windows begin and end with nothing, which may be all of a frame that is within the clip.

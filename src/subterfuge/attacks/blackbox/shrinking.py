@@ -86,7 +86,7 @@ def first_ball(
     return Ball(render, here, level * 10 ** (-snr_db / 20), level, diameter(y[None], 2.0), linear)
 
 
-def shrink(ball: Ball, climb: Climb, *, patience: int, length: float = math.inf) -> Talk:
+def shrink(ball: Ball, climb: Climb, *, patience: int) -> Talk:
     """The talk of a row whose ``climb`` seeks success within a ball, made to seek the smallest change.
 
     A climb is let go on until one of its candidates is heard as wanted; from there the way leads straight
@@ -102,8 +102,6 @@ def shrink(ball: Ball, climb: Climb, *, patience: int, length: float = math.inf)
         every round, and leaves in ``ball.here`` where it is.
     patience : int
         Queries, at least 1.
-    length : float
-        Of a change in the direction of ``ball.here`` that is known to do; by default none is.
 
     Raises
     ------
@@ -112,7 +110,7 @@ def shrink(ball: Ball, climb: Climb, *, patience: int, length: float = math.inf)
     """
     if patience < 1:
         raise SubterfugeError(f"patience: got {patience}, expected at least one query")
-    kept = ball.here
+    kept, length = ball.here, math.inf
     first, wider, most = ball.radius, _WIDER, max(_BEYOND * ball.level, ball.radius)
     while True:
         found = yield from _until_reached(ball, climb, patience, length)

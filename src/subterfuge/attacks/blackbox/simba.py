@@ -102,7 +102,7 @@ def simba(
             numbers = turns(basis, y[row], sr=victim.sample_rate, order=order, seed=seed)
 
             def climb(ball: Ball) -> Talk:
-                return one_by_one(ball, basis, numbers, stride)
+                return _one_by_one(ball, basis, numbers, stride)
 
             return shrink(ball, climb, patience=patience)
 
@@ -110,8 +110,7 @@ def simba(
     return search.outcome()
 
 
-def one_by_one(ball: Ball, basis: LocalCosines, numbers: Iterator[int], stride: float) -> Talk:
-    """A climb within a ball, of samples: one cosine of a basis after the other, up or down."""
+def _one_by_one(ball: Ball, basis: LocalCosines, numbers: Iterator[int], stride: float) -> Talk:
     answer = yield ball.here[None]
     margin = float(answer.margin[0])
     for number in numbers:

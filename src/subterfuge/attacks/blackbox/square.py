@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -99,53 +97,27 @@ def square(
 
         def talk(row: int, _: Answer) -> Talk:
             patches = Patches(y[row], sr=victim.sample_rate)
-            chance, asked = np.random.default_rng(seed), itertools.count()
+            chance, asked = np.random.default_rng(seed), [0]
 
             def climb(ball: Ball) -> Talk:
-                covered = (share * max(_LEAST, halvings(k / steps)) for k in asked)
-                return by_patches(ball, patches, chance, covered, long=long, own=own)
+                answer = yield ball.here[None]
+                margin = float(answer.margin[0])
+                while True:
+                    covered = share * max(_LEAST, halvings(asked[0] / steps))
+                    asked[0] += 1
+                    wide, high = covered**long, covered ** (1 - long)
+                    patch, where = patches.draw(chance, wide=wide, high=high, own=own)
+                    tried = torch.where(where, math.sqrt(covered) * ball.radius * patch, ball.here)
+                    tried = ball.within(tried[None])
+                    answer = yield tried
+                    if float(answer.margin[0]) > margin:
+                        ball.here, margin = tried[0], float(answer.margin[0])
 
             ball = first_ball(y[row], torch.zeros_like(patches.own), patches.render, snr_db)
             return shrink(ball, climb, patience=patience)
 
         converse(search, steps, talk)
     return search.outcome()
-
-
-def by_patches(
-    ball: Ball,
-    patches: Patches,
-    chance: np.random.Generator,
-    covered: Iterable[float],
-    *,
-    long: float,
-    own: float,
-    sounds: Sequence[Tensor] = (),
-) -> Talk:
-    """A climb within a ball, of cells: a patch after the other, each of a share of the plane.
-
-    Parameters
-    ----------
-    ball : Ball
-    patches : Patches
-    chance : numpy.random.Generator
-    covered : iterable of float
-        The shares, in (0, 1]; the climb ends with them.
-    long, own : float
-        As :func:`square` has them.
-    sounds : sequence of Tensor, each of shape (frames, bins)
-        As :meth:`~subterfuge.attacks.blackbox.patches.Patches.draw` has them.
-    """
-    answer = yield ball.here[None]
-    margin = float(answer.margin[0])
-    for share in covered:
-        wide, high = share**long, share ** (1 - long)
-        patch, where = patches.draw(chance, wide=wide, high=high, own=own, sounds=sounds)
-        tried = torch.where(where, math.sqrt(share) * ball.radius * patch, ball.here)
-        tried = ball.within(tried[None])
-        answer = yield tried
-        if float(answer.margin[0]) > margin:
-            ball.here, margin = tried[0], float(answer.margin[0])
 
 
 def halvings(part: float) -> float:
